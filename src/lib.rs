@@ -1,0 +1,12 @@
+//! faultline finds where the fault is.
+
+pub mod alert;
+pub mod codes;
+pub mod correlator;
+pub mod decode;
+pub mod record;
+pub mod report;
+pub mod ruleset;
+pub mod scanner;
+pub mod signature;
+pub mod time;

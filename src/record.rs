@@ -1,0 +1,144 @@
+//! What comes in: a Kafka record as bytes, and the log entries and Kubernetes events that decoding finds in it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// One partition of an input topic; a file of a replay is one too, with the file's name as its topic.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Partition {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// A record as the broker hands it over; borrows the client's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub offset: i64,
+    /// Kafka's timestamp, the event time of last resort.
+    pub timestamp: Option<Timestamp>,
+    /// `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What an input is configured to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Expect {
+    Logs,
+    Events,
+    /// Files of a replay: whatever each record turns out to be.
+    #[default]
+    Either,
+}
+
+/// One thing said by the cluster. A record holds one of them, or many (OTLP batches).
+#[derive(Clone, PartialEq, Debug)]
+pub enum Entry<'a> {
+    Log(LogEntry<'a>),
+    Event(KubeEvent<'a>),
+}
+
+impl Entry<'_> {
+    pub fn time(&self) -> Option<Timestamp> {
+        match self {
+            Entry::Log(log) => log.time,
+            Entry::Event(event) => event.time,
+        }
+    }
+
+    pub fn cluster(&self) -> Option<&str> {
+        match self {
+            Entry::Log(log) => log.cluster.as_deref(),
+            Entry::Event(event) => event.cluster.as_deref(),
+        }
+    }
+
+    pub fn message(&self) -> &str {
+        match self {
+            Entry::Log(log) => &log.message,
+            Entry::Event(event) => &event.message,
+        }
+    }
+}
+
+/// One line (or joined lines) that a container or a node's journal wrote, escapes already undone.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LogEntry<'a> {
+    pub message: Cow<'a, str>,
+    /// `None`: the record names no time; the caller falls back to Kafka's.
+    pub time: Option<Timestamp>,
+    pub cluster: Option<Cow<'a, str>>,
+    pub source: Source<'a>,
+}
+
+/// Who wrote a log line, as far as its producer knew. Empty strings in records are `None` here.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Source<'a> {
+    pub node: Option<Cow<'a, str>>,
+    pub namespace: Option<Cow<'a, str>>,
+    pub pod: Option<Cow<'a, str>>,
+    pub pod_uid: Option<Cow<'a, str>>,
+    pub container: Option<Cow<'a, str>>,
+    pub image: Option<Cow<'a, str>>,
+    /// The controlling owner, `ReplicaSet`/`cd-7d9f8b6c5d`, where the producer wrote it.
+    pub owner: Option<Owner<'a>>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Owner<'a> {
+    pub kind: Cow<'a, str>,
+    pub name: Cow<'a, str>,
+}
+
+/// A Kubernetes Event, in core/v1's vocabulary whatever its wrapping was.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct KubeEvent<'a> {
+    /// `metadata.uid`; a repeat of an event keeps it and raises `count`.
+    pub uid: Option<Cow<'a, str>>,
+    pub reason: Cow<'a, str>,
+    /// `Normal` or `Warning`; empty when absent.
+    pub event_type: Cow<'a, str>,
+    pub message: Cow<'a, str>,
+    pub object: ObjectRef<'a>,
+    /// By the node rule: `source.host`, a Node object's own name, or kubelet's `reportingInstance`;
+    /// not the node that a `Scheduled` message names (see [`KubeEvent::assigned_node`]).
+    pub node: Option<Cow<'a, str>>,
+    /// Cumulative occurrences (`count` or `series.count`), where written.
+    pub count: Option<u32>,
+    /// First of `series.lastObservedTime`, `lastTimestamp`, `eventTime`, `firstTimestamp`, `creationTimestamp`.
+    pub time: Option<Timestamp>,
+    /// The reporting component, `kubelet`, `default-scheduler`, …
+    pub component: Cow<'a, str>,
+    pub cluster: Option<Cow<'a, str>>,
+}
+
+/// What an event is about.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ObjectRef<'a> {
+    pub kind: Cow<'a, str>,
+    pub namespace: Cow<'a, str>,
+    pub name: Cow<'a, str>,
+    pub uid: Option<Cow<'a, str>>,
+}
+
+impl KubeEvent<'_> {
+    /// The node that the scheduler chose, from `Successfully assigned [ns/]pod to node`.
+    pub fn assigned_node(&self) -> Option<&str> {
+        if self.reason != "Scheduled" {
+            return None;
+        }
+        let rest = self.message.strip_prefix("Successfully assigned ")?;
+        let (_, node) = rest.rsplit_once(" to ")?;
+        (!node.is_empty() && !node.contains(' ')).then_some(node)
+    }
+}

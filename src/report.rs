@@ -1,0 +1,151 @@
+//! What the scan stage tells the correlate stage: one [`Report`] per cluster and flush interval.
+//!
+//! Reports are the only interface between the two stages. They are several orders of magnitude smaller than the
+//! records that they cover, and they carry every fact and every time that the correlator may use, so that the same
+//! reports always lead to the same alerts. On the wire a report is one JSON object, keyed by cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Partition;
+use crate::time::Timestamp;
+
+/// The wire version that this build writes and reads.
+pub const VERSION: u16 = 1;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub version: u16,
+    pub cluster: Arc<str>,
+    /// Which scanner wrote it; for people, never for decisions.
+    pub scanner: Arc<str>,
+    /// Counts the reports of that scanner since it started.
+    pub sequence: u64,
+    /// The scanner's wall clock when it flushed: for latency measurement only, never for decisions.
+    pub flushed_at: Timestamp,
+    /// Every input partition that the scanner owns, whether or not it brought records: a heartbeat has only these.
+    pub partitions: Vec<Progress>,
+    /// The pods that `presence`, `matches` and `changes` name by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<Pod>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub presence: Vec<Presence>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// How far one input partition has been scanned.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    #[serde(flatten)]
+    pub partition: Partition,
+    /// Offsets `first..next` are covered by this report; equal when it brought nothing.
+    pub first: i64,
+    pub next: i64,
+    /// Records of this report's cluster within the range, and those of any cluster that could not be decoded.
+    pub records: u64,
+    pub rejected: u64,
+    /// The newest event time seen so far; `None` before the first record with a time.
+    pub watermark: Option<Timestamp>,
+    /// Nothing has arrived for the idle interval: others need not wait for this partition.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub idle: bool,
+    /// Nothing will arrive any more: the end of a file, or of a bounded run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A pod as its producers describe it. Facts that a record did not hold are `None`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Pod {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
+    /// `namespace/name` of the workload; derived from the owner or the pod's name.
+    pub workload: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Arc<str>>,
+}
+
+/// A pod wrote log lines in this interval, so it ran, on that node.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Presence {
+    /// Index into [`Report::pods`].
+    pub pod: u32,
+    /// Event time of its first and newest line of the interval.
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub records: u32,
+}
+
+/// A record that matched a rule.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Match {
+    /// Index into [`Report::partitions`].
+    pub partition: u32,
+    pub offset: i64,
+    pub time: Timestamp,
+    /// The rule's id: rule sets may be replaced between scan and correlate.
+    pub rule: Arc<str>,
+    /// Index into [`Report::pods`]; `None` when the record names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captures: BTreeMap<Arc<str>, String>,
+    /// The message, cut; only the first of a rule and pod in a report carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
+    /// For events: identity and cumulative count, from which the correlator takes the delta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventCount>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EventCount {
+    pub uid: Arc<str>,
+    pub count: u32,
+}
+
+/// A change of a pod or node that a Kubernetes event told.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    pub partition: u32,
+    pub offset: i64,
+    pub time: Timestamp,
+    pub kind: ChangeKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// The scheduler placed the pod, or kubelet spoke of it: it is on that node now.
+    PodPlaced,
+    /// One of its containers started.
+    PodStarted,
+    /// It is being stopped for good.
+    PodStopping,
+    NodeReady,
+    NodeNotReady,
+    /// Cordoned: nothing new is placed there.
+    NodeCordoned,
+    NodeUncordoned,
+    /// It left the cluster.
+    NodeRemoved,
+}

@@ -1,0 +1,94 @@
+//! A failure signature: the validated form of one rule. Reading it from YAML is `ruleset`'s work, matching `scanner`'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::codes::CodeTable;
+
+/// One rule, all of whose values have been checked.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Unique, kebab-case.
+    pub id: Arc<str>,
+    pub title: String,
+    pub severity: Severity,
+    pub accuses: Accuses,
+    /// At least one of `log` and `event` is there; either matches.
+    pub log: Option<TextPattern>,
+    pub event: Option<EventPattern>,
+    /// Capture name → the table that gives its values a meaning.
+    pub codes: BTreeMap<String, CodeTable>,
+    pub trigger: Trigger,
+    /// Template with `{{node}}`, `{{cluster}}`, `{{workload}}`, …
+    pub action: Option<String>,
+    pub runbook: Option<String>,
+    /// The examples that the rule carries.
+    pub examples: Examples,
+}
+
+/// PagerDuty's words, most severe last so that they order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+/// What one match accuses (`scope` in a rule).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Accuses {
+    #[default]
+    Pod,
+    Node,
+}
+
+/// Conditions on a text. Literals and regex are all required to hold:
+/// every one of `all`, at least one of `any` (where it is not empty), none of `none`, and the regex.
+#[derive(Clone, Debug, Default)]
+pub struct TextPattern {
+    pub all: Vec<String>,
+    pub any: Vec<String>,
+    pub none: Vec<String>,
+    /// ASCII letters of the literals and the regex match either case.
+    pub ignore_case: bool,
+    pub regex: Option<Regex>,
+}
+
+/// Conditions on a Kubernetes event; those that are set must all hold.
+#[derive(Clone, Debug, Default)]
+pub struct EventPattern {
+    /// One of these reasons; empty: any.
+    pub reason: Vec<String>,
+    /// `Normal` or `Warning`.
+    pub event_type: Option<String>,
+    pub message: Option<TextPattern>,
+}
+
+/// When a node's sliding window makes a finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trigger {
+    pub matches: u32,
+    /// Distinct pods; without effect for rules that accuse the node.
+    pub pods: u32,
+    /// `None`: the configured window size.
+    pub within: Option<Duration>,
+}
+
+impl Default for Trigger {
+    fn default() -> Self {
+        Trigger { matches: 1, pods: 1, within: None }
+    }
+}
+
+/// Lines that a rule must and must not match.
+#[derive(Clone, Debug, Default)]
+pub struct Examples {
+    pub matching: Vec<String>,
+    pub not_matching: Vec<String>,
+}
