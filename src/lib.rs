@@ -9,4 +9,5 @@ pub mod report;
 pub mod ruleset;
 pub mod scanner;
 pub mod signature;
+pub mod template;
 pub mod time;

@@ -86,9 +86,19 @@ impl Default for Trigger {
     }
 }
 
-/// Lines that a rule must and must not match.
+/// What a rule must and must not match.
 #[derive(Clone, Debug, Default)]
 pub struct Examples {
-    pub matching: Vec<String>,
-    pub not_matching: Vec<String>,
+    pub matching: Vec<Example>,
+    pub not_matching: Vec<Example>,
+}
+
+/// One line or event that a rule is tried on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Example {
+    /// Tried as a log message where the rule has `log`, and as an event's message where it has `event`;
+    /// the event then has the rule's first reason and its type.
+    Text(String),
+    /// An event with just these values; what is left out is empty.
+    Event { reason: String, event_type: String, message: String },
 }
