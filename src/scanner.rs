@@ -9,6 +9,7 @@ use crate::report::Report;
 use crate::time::Timestamp;
 
 pub mod matcher;
+pub mod naive;
 
 use matcher::Matcher;
 

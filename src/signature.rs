@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::CodeTable;
 
+pub mod required;
+
 /// One rule, all of whose values have been checked.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -28,6 +30,15 @@ pub struct Rule {
     pub runbook: Option<String>,
     /// The examples that the rule carries.
     pub examples: Examples,
+}
+
+impl Rule {
+    /// All literals of the rule's patterns, wanted or forbidden.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        let message = self.event.as_ref().and_then(|event| event.message.as_ref());
+        let texts = self.log.iter().chain(message);
+        texts.flat_map(|text| [&text.all, &text.any, &text.none]).flatten().map(String::as_str)
+    }
 }
 
 /// PagerDuty's words, most severe last so that they order.
