@@ -18,7 +18,6 @@ pub fn pod_key(namespace: &str, name: &str) -> PodKey {
 
 #[derive(Clone, Debug)]
 pub struct PodFacts {
-    pub namespace: Arc<str>,
     pub name: Arc<str>,
     pub uid: Option<Arc<str>>,
     pub workload: Arc<str>,
@@ -37,7 +36,6 @@ pub struct PodFacts {
 impl PodFacts {
     fn new(pod: &report::Pod, at: Timestamp) -> Self {
         PodFacts {
-            namespace: Arc::clone(&pod.namespace),
             name: Arc::clone(&pod.name),
             uid: pod.uid.clone(),
             workload: Arc::clone(&pod.workload),
