@@ -4,6 +4,7 @@ pub mod alert;
 pub mod codes;
 pub mod correlator;
 pub mod decode;
+pub mod document;
 pub mod record;
 pub mod report;
 pub mod ruleset;
