@@ -4,14 +4,27 @@
 //! other, `read` checks the result, `show` writes it back as YAML. The names of the fields are those of the file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs, io};
 
 use crate::correlator;
 use crate::decode::Format;
+use crate::document::{Collector, Diagnostics, Item};
 use crate::record::Expect;
 use crate::scanner;
+
+mod layers;
+mod properties;
+mod read;
+mod show;
+
+pub use layers::Flag;
+
+/// Read when it is there and no other file was named.
+pub const DEFAULT_FILE: &str = "config/faultline.yaml";
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
@@ -35,7 +48,7 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Kafka {
     /// `host:port`, several separated by commas.
     pub brokers: String,
@@ -108,6 +121,71 @@ pub struct Limits {
     pub producer_queue_bytes: usize,
 }
 
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read configuration file `{}`: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("invalid configuration{}", indented(.0))]
+    Invalid(Diagnostics),
+}
+
+/// A line for each under the heading.
+fn indented(diagnostics: &Diagnostics) -> String {
+    diagnostics.iter().map(|diagnostic| format!("\n  {diagnostic}")).collect()
+}
+
+impl Settings {
+    /// Reads all layers: `file` if given (then it must be there), else [`DEFAULT_FILE`] if there is one; the process's
+    /// environment; `flags`. With the settings come the warnings.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in one of the layers is wrong: all of it at once.
+    pub fn load(file: Option<&Path>, flags: &[Flag]) -> Result<(Settings, Diagnostics), Error> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::Unreadable { path: path.to_owned(), error }),
+        };
+        let name = path.display().to_string();
+        let variables = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+        let file = text.as_deref().map(|text| (name.as_str(), text));
+        Settings::from_layers(file, variables, flags).map_err(Error::Invalid)
+    }
+
+    /// The same from values: the file's name and text, and the variables of the environment.
+    pub fn from_layers(
+        file: Option<(&str, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[Flag],
+    ) -> Result<(Settings, Diagnostics), Diagnostics> {
+        let document = layers::merge(file, environment, flags)?;
+        let collector = Collector::default();
+        let settings = read::settings(&Item::new(&document, "", &collector));
+        let diagnostics = collector.finish();
+        if diagnostics.has_errors() { Err(diagnostics) } else { Ok((settings, diagnostics)) }
+    }
+
+    /// All of it as YAML that can be read again, except that secrets are masked.
+    pub fn to_yaml(&self) -> String {
+        show::yaml(self)
+    }
+}
+
+impl fmt::Debug for Kafka {
+    /// Secrets are masked: settings end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("brokers", &self.brokers)
+            .field("group_id", &self.group_id)
+            .field("exactly_once", &self.exactly_once)
+            .field("properties", &show::masked(&self.properties))
+            .finish()
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let input = |topic: &str, expect| Input { topics: vec![topic.to_owned()], expect, format: Format::Auto };
@@ -173,3 +251,6 @@ impl Default for Limits {
         Limits { reports_in_flight: 64, fetch_queue_bytes: 64 << 20, producer_queue_bytes: 64 << 20 }
     }
 }
+
+#[cfg(test)]
+mod tests;
