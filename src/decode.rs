@@ -10,6 +10,15 @@ pub enum Format {
     Auto,
 }
 
+impl Format {
+    pub const ALL: &'static [Format] = &[Format::Auto];
+
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        "auto"
+    }
+}
+
 /// Why a record was refused. The record goes to the dead-letter topic with both.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {

@@ -139,7 +139,8 @@ fn last_line(text: &str) -> &str {
 }
 
 fn input_format(item: &Item<'_>) -> Option<Format> {
-    item.enumeration(&[("auto", Format::Auto)])
+    let words: Vec<(&str, Format)> = Format::ALL.iter().map(|&format| (format.name(), format)).collect();
+    item.enumeration(&words)
 }
 
 /// A name that Kafka accepts.

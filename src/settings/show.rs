@@ -5,7 +5,6 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::{Input, Output, OutputFormat, Settings, properties};
-use crate::decode::Format;
 use crate::document::{format_bytes, format_duration};
 use crate::record::Expect;
 
@@ -62,13 +61,7 @@ fn input(input: &Input) -> String {
         Expect::Events => "events",
         Expect::Either => "either",
     };
-    format!("{{topics: [{}], kind: {kind}, format: {}}}", topics.join(", "), format_name(input.format))
-}
-
-fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Auto => "auto",
-    }
+    format!("{{topics: [{}], kind: {kind}, format: {}}}", topics.join(", "), input.format.name())
 }
 
 fn output(output: &Output) -> String {
