@@ -68,7 +68,7 @@ enum Command {
 #[derive(Args, Debug)]
 struct ConfigFile {
     /// Configuration file [default: config/faultline.yaml where it is there]
-    #[arg(short, long = "config", value_name = "FILE")]
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
@@ -166,6 +166,10 @@ fn usage(error: &clap::Error) -> ExitCode {
         // Nobody reads on: nothing is lost.
         let _ = error.print();
         return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(2);
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);

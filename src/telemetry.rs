@@ -10,7 +10,6 @@ use tracing_subscriber::EnvFilter;
 pub enum LogFormat {
     #[default]
     Text,
-    /// One JSON object a line.
     Json,
 }
 
