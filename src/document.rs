@@ -13,7 +13,7 @@ mod diagnostics;
 mod reader;
 
 pub use diagnostics::{Collector, Diagnostic, Diagnostics, Level};
-pub use reader::{Item, Section, format_duration, suggestion};
+pub use reader::{Item, Section, format_bytes, format_duration, suggestion};
 
 /// Where a value was written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

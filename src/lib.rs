@@ -1,6 +1,8 @@
 //! faultline finds where the fault is.
 
 pub mod alert;
+pub mod bundled;
+pub mod cli;
 pub mod codes;
 pub mod correlator;
 pub mod decode;
@@ -11,6 +13,8 @@ pub mod record;
 pub mod report;
 pub mod ruleset;
 pub mod scanner;
+pub mod settings;
 pub mod signature;
+pub mod telemetry;
 pub mod template;
 pub mod time;

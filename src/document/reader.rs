@@ -192,7 +192,9 @@ impl<'a> Section<'a> {
 
     /// The value of `key`; `None` when it is absent or null.
     pub fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         let item = || Item::new(&entry.node, joined(&self.place.path, key), self.place.collector);
         (entry.node.value != Value::Null).then(item)
@@ -245,6 +247,15 @@ pub fn format_duration(duration: Duration) -> String {
     match SignedDuration::try_from(duration) {
         Ok(span) if !span.is_zero() => format!("{span:#}").replace(' ', ""),
         _ => format!("{}s", duration.as_secs()),
+    }
+}
+
+/// `64MiB`, as [`Item::bytes`] reads it.
+pub fn format_bytes(bytes: usize) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, shift)| bytes != 0 && bytes.is_multiple_of(1 << shift)) {
+        Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
     }
 }
 
@@ -304,6 +315,7 @@ mod tests {
             assert_eq!(format_duration(Duration::from_millis(ms)), text.replace(' ', ""));
         }
         for (text, bytes) in [("512", 512), ("64MiB", 64 << 20), ("1 KiB", 1024)] {
+            assert_eq!(format_bytes(bytes), text.replace(' ', ""));
             assert_eq!(read(&format!("a: {text}"), |item| item.bytes(1..=1 << 30)).0, Some(bytes), "{text}");
         }
     }
