@@ -174,6 +174,34 @@ pub struct Counts {
     pub evicted_incidents: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        // Named one by one, so that a new count cannot be forgotten.
+        let Counts {
+            matches,
+            duplicates,
+            late,
+            too_old,
+            unknown_rule,
+            evaluations,
+            evicted_nodes,
+            evicted_pods,
+            evicted_failing_pods,
+            evicted_incidents,
+        } = other;
+        self.matches += matches;
+        self.duplicates += duplicates;
+        self.late += late;
+        self.too_old += too_old;
+        self.unknown_rule += unknown_rule;
+        self.evaluations += evaluations;
+        self.evicted_nodes += evicted_nodes;
+        self.evicted_pods += evicted_pods;
+        self.evicted_failing_pods += evicted_failing_pods;
+        self.evicted_incidents += evicted_incidents;
+    }
+}
+
 /// How much state there is, for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sizes {

@@ -7,6 +7,7 @@ pub mod codes;
 pub mod correlator;
 pub mod decode;
 pub mod document;
+pub mod engine;
 pub mod localizer;
 pub mod names;
 pub mod record;

@@ -122,7 +122,9 @@ impl Correlator {
         if untold.is_empty() || !confirmed && !told.is_empty() {
             return self.join_covering(told);
         }
-        if confirmed || self.is_due(explanation, onset, now) {
+        // A pod is never so sure that waiting for the next one would not pay.
+        let at_once = confirmed && !matches!(best.suspect, Suspect::Pod(_));
+        if at_once || self.is_due(explanation, onset, now) {
             self.open(explanation, confirmed, onset, pods, now, outcome);
         }
     }
