@@ -11,6 +11,8 @@
 //! `BB` is the Beta-Binomial marginal likelihood of one particular set of k failing pods among m whose failure rate is
 //! unknown: the rate is drawn from Beta(α₁, β₁) inside the suspect, where pods mostly fail, and from Beta(α₀, β₀)
 //! elsewhere, where they mostly do not. "Nothing in common" is the hypothesis that the second rate holds everywhere.
+//! The pods of a case share a signature and began to fail within minutes of each other; every cause that a hypothesis
+//! needs beyond the first makes that a coincidence, and costs a constant factor.
 //! It works with two failing pods, it abstains when two hypotheses explain the same, and what it yields is a
 //! probability. (Beta-Binomial: Johnson, Kemp, Kotz, *Univariate Discrete Distributions*, ch. 6.2.2.)
 

@@ -95,8 +95,9 @@ fn telling_rules<'a>(failing: &'a Failing, generic: &'a BTreeSet<Arc<str>>) -> i
 
 /// Pods that could have failed like the members and did not.
 ///
-/// Those are pods that started since the onset, wherever they run, and siblings (same workload and revision) that run
-/// on nodes without a failing member. Old pods on a node whose new pods fail prove nothing in its favour.
+/// Where the members failed while they ran, every pod that runs could have. Where they failed to start, old pods on
+/// their nodes prove nothing: it takes pods that started since the onset, wherever they run, or siblings (same workload
+/// and revision) on nodes without a failing member.
 fn healthy(
     view: &View<'_>,
     failing_now: &BTreeSet<PodKey>,
@@ -106,15 +107,26 @@ fn healthy(
     let facts = || members.iter().filter_map(|pod| view.inventory.pods.get(pod));
     let failing_nodes: BTreeSet<&Arc<str>> = facts().filter_map(|pod| pod.node.as_ref()).collect();
     let failing_revisions: BTreeSet<_> = facts().map(revision_of).collect();
+    let struck_while_running = members.iter().filter(|pod| was_running(view, pod)).count() * 2 > members.len();
     let comparable = |pod: &PodFacts| {
-        let sibling = failing_revisions.contains(&revision_of(pod))
-            && pod.node.as_ref().is_some_and(|node| !failing_nodes.contains(node));
-        sibling || start_of(view, pod).is_some_and(|at| at >= onset.saturating_sub(FRESH_SLACK))
+        let sibling = || {
+            failing_revisions.contains(&revision_of(pod))
+                && pod.node.as_ref().is_some_and(|node| !failing_nodes.contains(node))
+        };
+        let fresh = || start_of(view, pod).is_some_and(|at| at >= onset.saturating_sub(FRESH_SLACK));
+        struck_while_running || sibling() || fresh()
     };
     let pods = view.inventory.pods.iter();
     pods.filter(|(key, pod)| !failing_now.contains(*key) && runs_well(view, key, pod) && comparable(pod))
         .filter_map(|(key, _)| exposed(view, key, false))
         .collect()
+}
+
+/// Whether the failing pod had been there for a while when it began to fail.
+fn was_running(view: &View<'_>, pod: &PodKey) -> bool {
+    let first_seen = view.inventory.pods.get(pod).map(|facts| facts.first_seen);
+    let failed = view.failures.pods.get(pod).map(|failing| failing.first);
+    first_seen.zip(failed).is_some_and(|(seen, failed)| failed.since(seen) > FRESH_SLACK)
 }
 
 fn revision_of(pod: &PodFacts) -> (&Arc<str>, Option<&str>) {

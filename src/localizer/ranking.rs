@@ -25,6 +25,14 @@ const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
 /// How much likelier a node is at fault once it accuses itself.
 const ACCUSED_ODDS: f64 = 50.0;
 
+/// How likely it is that a failure of another cause has the same signature and begins within the same minutes as the
+/// one before it: the pods of one case do, so each cause beyond the first is that much less likely.
+const COINCIDENCE: f64 = 0.05;
+
+fn ln_coincidence(causes: u64) -> f64 {
+    causes.saturating_sub(1) as f64 * COINCIDENCE.ln()
+}
+
 #[derive(Clone, Copy)]
 struct Beta {
     alpha: f64,
@@ -56,7 +64,7 @@ pub(super) fn joint_score(case: &Case, suspects: &[Suspect]) -> f64 {
     let explained: f64 = faults
         .map(|(suspect, (failing, exposed))| prior(case, suspect).ln() + INSIDE.ln_marginal(failing, exposed))
         .sum();
-    base + explained + OUTSIDE.ln_marginal(outside.0, outside.1)
+    base + explained + OUTSIDE.ln_marginal(outside.0, outside.1) + ln_coincidence(suspects.len() as u64 + outside.0)
 }
 
 /// Suspects that could explain failing pods which the given ones leave over, narrower scopes first.
@@ -105,8 +113,9 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
     let mut scored: Vec<(f64, Ranked)> = Vec::new();
     for (suspect, tally) in tallies.iter().filter(|(suspect, tally)| is_shared(case, suspect, tally)) {
         let outside = (all_failing - tally.failing, all_exposed - tally.exposed);
-        let ln_likelihood =
-            INSIDE.ln_marginal(tally.failing, tally.exposed) + OUTSIDE.ln_marginal(outside.0, outside.1);
+        let ln_likelihood = INSIDE.ln_marginal(tally.failing, tally.exposed)
+            + OUTSIDE.ln_marginal(outside.0, outside.1)
+            + ln_coincidence(1 + outside.0);
         let evidence = Evidence {
             failing_pods: tally.failing,
             exposed_pods: tally.exposed,
@@ -156,7 +165,8 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
         workloads: 1,
     };
     let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
-    Some((PRIOR_ISOLATED.ln() + OUTSIDE.ln_marginal(whole.failing, whole.exposed), ranked))
+    let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(whole.failing);
+    Some((PRIOR_ISOLATED.ln() + ln_likelihood, ranked))
 }
 
 fn prior(case: &Case, suspect: &Suspect) -> f64 {
