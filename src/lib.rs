@@ -7,6 +7,8 @@ pub mod decode;
 pub mod document;
 pub mod record;
 pub mod report;
+pub mod rules_command;
+pub mod rules_files;
 pub mod ruleset;
 pub mod scanner;
 pub mod signature;
