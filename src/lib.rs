@@ -12,6 +12,8 @@ pub mod localizer;
 pub mod names;
 pub mod record;
 pub mod report;
+pub mod rules_command;
+pub mod rules_files;
 pub mod ruleset;
 pub mod scanner;
 pub mod settings;

@@ -51,6 +51,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The word of rules and alerts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
 /// What one match accuses (`scope` in a rule).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Accuses {

@@ -1,7 +1,9 @@
 //! Rules matched one by one, the obvious way: what [`super::matcher::Matcher`] must equal, and what explains a match.
 
-use crate::record::{Entry, KubeEvent};
-use crate::signature::{EventPattern, Rule, TextPattern};
+use std::borrow::Cow;
+
+use crate::record::{Entry, KubeEvent, LogEntry};
+use crate::signature::{EventPattern, Example, Rule, TextPattern};
 
 /// Whether the rule matches: its `log` conditions hold for a log entry, its `event` conditions for an event.
 pub fn matches_naive(rule: &Rule, entry: &Entry<'_>) -> bool {
@@ -35,6 +37,34 @@ pub(super) fn has_type(pattern: &EventPattern, event: &KubeEvent<'_>) -> bool {
 
 fn contains(text: &str, literal: &str, ignore_case: bool) -> bool {
     if ignore_case { text.to_ascii_lowercase().contains(&literal.to_ascii_lowercase()) } else { text.contains(literal) }
+}
+
+/// The entries that an example of the rule stands for; the rule matches the example when it matches one of them.
+pub fn example_entries<'e>(rule: &'e Rule, example: &'e Example) -> Vec<Entry<'e>> {
+    match example {
+        Example::Text(text) => {
+            let log = rule.log.is_some().then(|| log_entry(text));
+            log.into_iter().chain(assumed_event(rule, text)).collect()
+        }
+        Example::Event { reason, event_type, message } => vec![event_entry(reason, event_type, message)],
+    }
+}
+
+/// A text as the message of such an event as the rule wants: with its first reason, and its type.
+pub fn assumed_event<'e>(rule: &'e Rule, text: &'e str) -> Option<Entry<'e>> {
+    let pattern = rule.event.as_ref()?;
+    let reason = pattern.reason.first().map_or("", String::as_str);
+    Some(event_entry(reason, pattern.event_type.as_deref().unwrap_or_default(), text))
+}
+
+/// A text as a log message of nobody.
+pub fn log_entry(text: &str) -> Entry<'_> {
+    Entry::Log(LogEntry { message: Cow::Borrowed(text), ..LogEntry::default() })
+}
+
+fn event_entry<'e>(reason: &'e str, event_type: &'e str, message: &'e str) -> Entry<'e> {
+    let [reason, event_type, message] = [reason, event_type, message].map(Cow::Borrowed);
+    Entry::Event(KubeEvent { reason, event_type, message, ..KubeEvent::default() })
 }
 
 /// One condition of a rule, and whether it holds.
