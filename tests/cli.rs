@@ -1,0 +1,143 @@
+//! Wrong use of the command line, as a person would get it wrong: the whole message and the exit code.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs faultline in an empty directory that `files` (name, text) are written to.
+fn faultline(arguments: &[&str], files: &[(&str, &str)], variables: &[(&str, &str)]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    command(directory.path()).args(arguments).envs(variables.iter().copied()).output().unwrap()
+}
+
+/// Without what the caller's environment might hold, and with what could make it say too much.
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faultline"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FAULTLINE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(directory).env_remove("RUST_LOG").env("RUST_BACKTRACE", "full").stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, code: i32, message: &str) {
+    assert_eq!((text(&output.stderr).as_str(), output.status.code()), (message, Some(code)));
+    assert_eq!(text(&output.stdout), "", "stdout carries results only");
+}
+
+#[test]
+fn a_mistyped_command_or_flag_is_corrected() {
+    assert_fails(
+        &faultline(&["replya", "x"], &[], &[]),
+        2,
+        "faultline: unrecognized subcommand 'replya'\n\n  tip: a similar subcommand exists: 'replay'\n\n\
+         Usage: faultline [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n",
+    );
+    assert_fails(
+        &faultline(&["run", "--stage", "scan"], &[], &[]),
+        2,
+        "faultline: unexpected argument '--stage' found\n\n  tip: a similar argument exists: '--stages'\n\n\
+         Usage: faultline run --stages <STAGES>\n\nFor more information, try '--help'.\n",
+    );
+    assert_fails(
+        &faultline(&["run", "--stages", "scan,alert"], &[], &[]),
+        2,
+        "faultline: invalid value 'alert' for '--stages <STAGES>'\n  [possible values: scan, correlate]\n\n\
+         For more information, try '--help'.\n",
+    );
+}
+
+#[test]
+fn a_missing_command_shows_the_help_and_is_an_error() {
+    let output = faultline(&[], &[], &[]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(text(&output.stderr).contains("Usage: faultline [OPTIONS] <COMMAND>"));
+}
+
+#[test]
+fn help_is_a_result() {
+    let output = faultline(&["--help"], &[], &[]);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    assert!(text(&output.stdout).contains("Exit codes: 0 done; 1 failed while running; 2 bad usage"));
+}
+
+#[test]
+fn a_named_configuration_file_must_be_there() {
+    for arguments in [["config", "show", "-c", "nope.yaml"].as_slice(), &["run", "-c", "nope.yaml"]] {
+        let expected =
+            "faultline: cannot read configuration file `nope.yaml`: No such file or directory (os error 2)\n";
+        assert_fails(&faultline(arguments, &[], &[]), 2, expected);
+    }
+}
+
+#[test]
+fn everything_wrong_with_the_configuration_is_told_at_once() {
+    let file = "clustr: x\nwindows:\n  size: 10 minutes or so\nkafka:\n  exactly_once: true\n";
+    let output = faultline(
+        &["config", "show"],
+        &[("config/faultline.yaml", file)],
+        &[("FAULTLINE_KAFKA__BROKERS", "localhost"), ("FAULTLINE_SERVICE_HOST", "10.0.0.1")],
+    );
+    let expected = "\
+faultline: invalid configuration
+  config/faultline.yaml:1: unknown key `clustr`; did you mean `cluster`?
+  config/faultline.yaml:3: windows.size: expected a time with its unit such as 500ms, 30s, 10m or 1h30m, found `10 minutes or so`
+  config/faultline.yaml:5: kafka.exactly_once: exactly-once is not there yet: this version is at-least-once; set it to false
+  environment FAULTLINE_KAFKA__BROKERS: kafka.brokers: expected host:port, several separated by commas, found `localhost`
+";
+    assert_fails(&output, 2, expected);
+}
+
+#[test]
+fn broken_yaml_is_told_with_its_line() {
+    let cases = [
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: key `a` is here twice, first in line 1"),
+        ("- a\n", "f.yaml:1: expected `key: value` lines, found a list"),
+        ("kafka: [\n", "f.yaml:2: not valid YAML: while parsing a node, did not find expected node content (column 1)"),
+    ];
+    for (file, message) in cases {
+        let output = faultline(&["config", "show", "-c", "f.yaml"], &[("f.yaml", file)], &[]);
+        assert_fails(&output, 2, &format!("faultline: invalid configuration\n  {message}\n"));
+    }
+}
+
+#[test]
+fn the_configuration_in_force_is_shown_with_secrets_masked() {
+    let file = "cluster: prod\nwindows: {size: 5m}\n";
+    let variables = [("FAULTLINE_KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2"), ("FAULTLINE_HTTP__LISTEN", "off")];
+    let output = faultline(&["config", "show", "-c", "f.yaml"], &[("f.yaml", file)], &variables);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    for line in ["cluster: prod", "  size: 5m", "    sasl.password: \"********\"", "  listen: off"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("hunter2"));
+    let warning = "faultline: f.yaml:2: warning: windows.size: below 6m verdicts flap: a crash-looping pod waits up to 5m between two attempts\n";
+    assert_eq!(text(&output.stderr), warning);
+}
+
+#[test]
+fn a_variable_for_logging_that_makes_no_sense_is_refused() {
+    let output = faultline(&["config", "show"], &[], &[("RUST_LOG", "faultline=loud")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("faultline: RUST_LOG is not valid: "), "{}", text(&output.stderr));
+}
+
+/// `faultline config show | true`: the reader has seen enough, and that is no failure.
+#[test]
+fn a_closed_stdout_is_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(directory.path()).args(["config", "show"]).stdout(writer).output().unwrap();
+    assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(0)));
+}
