@@ -11,5 +11,6 @@ pub mod record;
 pub mod report;
 pub mod ruleset;
 pub mod scanner;
+pub mod service;
 pub mod signature;
 pub mod time;

@@ -14,8 +14,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-type Count = Counter<u64, AtomicU64>;
-type Level = Gauge<i64, AtomicI64>;
+pub type Count = Counter<u64, AtomicU64>;
+pub type Level = Gauge<i64, AtomicI64>;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct TopicLabel {

@@ -1,7 +1,7 @@
 //! Records that could not be used, kept with the reason.
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 
 use crate::kafka::Outgoing;
 

@@ -105,8 +105,11 @@ impl<T> Outbox<T> {
             && self.acks.bytes() < self.bounds.bytes
     }
 
-    pub fn batches(&self) -> usize {
-        self.acks.batches()
+    /// Whether at least half of the room is free again: the end of a pause.
+    pub fn is_relaxed(&self) -> bool {
+        self.acks.batches() <= self.bounds.batches / 2
+            && self.acks.messages() <= self.bounds.messages / 2
+            && self.acks.bytes() <= self.bounds.bytes / 2
     }
 
     pub fn messages(&self) -> usize {

@@ -11,13 +11,15 @@ pub struct Owned {
     /// The offset after the newest record that was read; `None` before the first.
     pub position: Option<i64>,
     fetch: FetchState,
+    /// The furthest end up to which everything was read.
+    furthest_end: Option<i64>,
     /// Monotonic time of the newest record, or of the assignment.
     heard: Instant,
 }
 
 impl Owned {
     pub fn new(partition: Partition, now: Instant) -> Self {
-        Owned { partition, position: None, fetch: FetchState::default(), heard: now }
+        Owned { partition, position: None, fetch: FetchState::default(), furthest_end: None, heard: now }
     }
 
     pub fn read(&mut self, offset: i64, now: Instant) {
@@ -29,6 +31,7 @@ impl Owned {
 
     pub fn progress(&mut self, fetch: FetchState) {
         self.fetch = fetch;
+        self.furthest_end = self.furthest_end.max(self.drained_to());
     }
 
     /// The end up to which everything was read, while nothing came after it.
@@ -42,9 +45,9 @@ impl Owned {
     }
 
     /// Whether everything before `target` was read. Only an end that was seen tells it: brokers exist whose
-    /// high watermark, from which targets are made, is too small.
+    /// high watermark, from which targets are made, is too small. Stays so when more comes.
     pub fn has_read_all_to(&self, target: i64) -> bool {
-        self.drained_to().is_some_and(|end| end >= target)
+        self.furthest_end.is_some_and(|end| end >= target)
     }
 
     /// Records between the position and the broker's high watermark, as far as they are known.
@@ -85,6 +88,9 @@ mod tests {
         owned.progress(at_end(10));
         assert!(owned.has_read_all_to(1));
         assert!(!owned.has_read_all_to(11));
+        owned.read(10, now);
+        assert!(owned.has_read_all_to(10));
+        owned.progress(at_end(11));
         assert_eq!(owned.lag_records(), Some(0));
     }
 }
