@@ -1,0 +1,97 @@
+//! The Kafka edge: clients that are configured safely, and librdkafka's callbacks turned into plain values.
+//!
+//! Nothing here decides anything about records. Blocking calls live here, so every type is for plain threads, never
+//! for a tokio worker.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+mod client;
+mod cluster;
+mod consumer;
+mod link;
+mod producer;
+mod rate_limit;
+
+pub use client::{Connection, Limits};
+pub use cluster::{Cluster, TopicSpec, Topics};
+pub use consumer::{Consumer, Event, FetchState, Start};
+pub use link::Link;
+pub use producer::{Delivery, Outgoing, Producer, Ticket};
+pub use rate_limit::RateLimit;
+
+/// What is wrong, in words for the person who runs faultline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error {
+    message: String,
+}
+
+impl Error {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Error { message: message.into() }
+    }
+
+    fn from_kafka(doing: impl fmt::Display, error: &KafkaError) -> Self {
+        let what = match error.rdkafka_error_code() {
+            Some(code) => explain(code),
+            None => error.to_string(),
+        };
+        Error::new(format!("{doing}: {what}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The broker refuses this client: waiting does not help, the operator must act.
+fn is_denied(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+    )
+}
+
+/// The codes that people meet, with what would help; the rest as librdkafka words them.
+fn explain(code: RDKafkaErrorCode) -> String {
+    let text = match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => "the broker denies access to the topic; check its ACLs",
+        RDKafkaErrorCode::GroupAuthorizationFailed => "the broker denies access to the consumer group; check its ACLs",
+        RDKafkaErrorCode::ClusterAuthorizationFailed => "the broker denies this to the configured user; check its ACLs",
+        RDKafkaErrorCode::MessageSizeTooLarge => "the message is larger than the broker accepts (max.message.bytes)",
+        RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition => "the topic does not exist",
+        RDKafkaErrorCode::UnsupportedFeature => "the broker does not support this",
+        RDKafkaErrorCode::InvalidReplicationFactor => "the broker cannot give the topic that many replicas",
+        other => return other.to_string(),
+    };
+    text.to_owned()
+}
+
+/// Properties that the operator set win over ours: they know their brokers.
+type Properties = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_was_tried_and_what_would_help() {
+        let denied = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
+        let error = Error::from_kafka("writing to topic `alerts`", &denied);
+        assert_eq!(
+            error.to_string(),
+            "writing to topic `alerts`: the broker denies access to the topic; check its ACLs"
+        );
+        assert!(is_denied(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(!is_denied(RDKafkaErrorCode::BrokerTransportFailure));
+    }
+}

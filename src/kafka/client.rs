@@ -1,0 +1,123 @@
+//! librdkafka's settings: safe defaults, then what the operator asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+use super::Properties;
+
+/// How to reach the brokers.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// `host:port[,host:port]`.
+    pub brokers: String,
+    /// Named in the brokers' logs and quotas.
+    pub client_id: Arc<str>,
+    /// Handed to librdkafka as they are, over the defaults.
+    pub properties: Properties,
+    pub limits: Limits,
+}
+
+/// What the clients may hold in memory, and how long they wait between attempts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Fetched records that wait to be read, per consumer. KiB.
+    pub fetch_queue_kbytes: u32,
+    /// Messages that wait to be sent, per producer. KiB.
+    pub send_queue_kbytes: u32,
+    /// The longest pause between two attempts to reach a broker.
+    pub reconnect_backoff_max: Duration,
+    /// How often a consumer looks for new topics and partitions.
+    pub metadata_refresh: Duration,
+    /// How often a consumer learns where the ends of its partitions are.
+    pub progress_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            fetch_queue_kbytes: 32 * 1024,
+            send_queue_kbytes: 64 * 1024,
+            reconnect_backoff_max: Duration::from_secs(10),
+            metadata_refresh: Duration::from_secs(10),
+            progress_interval: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn plain(&self) -> ClientConfig {
+        self.with_operator_wishes(self.common())
+    }
+
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.common();
+        let limits = &self.limits;
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("allow.auto.create.topics", "false")
+            .set("check.crcs", "true")
+            // The default of a second starves a consumer whose queue is small.
+            .set("fetch.queue.backoff.ms", "10")
+            .set("queued.max.messages.kbytes", limits.fetch_queue_kbytes.to_string())
+            .set("topic.metadata.refresh.interval.ms", limits.metadata_refresh.as_millis().to_string())
+            // Statistics are the only place where rdkafka tells for a topic AND partition that its end was reached.
+            .set("statistics.interval.ms", limits.progress_interval.as_millis().to_string());
+        self.with_operator_wishes(config)
+    }
+
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("enable.idempotence", "true")
+            .set("compression.type", "zstd")
+            .set("linger.ms", "5")
+            // Never give up: the offsets wait for the acknowledgement, so nothing is lost while a broker is away.
+            .set("message.timeout.ms", "0")
+            .set("queue.buffering.max.kbytes", self.limits.send_queue_kbytes.to_string());
+        self.with_operator_wishes(config)
+    }
+
+    fn common(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &*self.client_id)
+            .set("reconnect.backoff.max.ms", self.limits.reconnect_backoff_max.as_millis().to_string())
+            .set("socket.keepalive.enable", "true");
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+
+    fn with_operator_wishes(&self, mut config: ClientConfig) -> ClientConfig {
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_properties_win() {
+        let connection = Connection {
+            brokers: "kafka:9092".to_owned(),
+            client_id: "faultline".into(),
+            properties: [("enable.idempotence".to_owned(), "false".to_owned())].into(),
+            limits: Limits::default(),
+        };
+        assert_eq!(connection.producer().get("enable.idempotence"), Some("false"));
+        assert_eq!(connection.producer().get("message.timeout.ms"), Some("0"));
+        assert_eq!(connection.consumer("g").get("fetch.queue.backoff.ms"), Some("10"));
+        assert_eq!(connection.consumer("g").get("enable.auto.commit"), Some("false"));
+    }
+}

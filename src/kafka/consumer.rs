@@ -1,0 +1,411 @@
+//! A member of a consumer group on a plain thread: one event at a time, every rebalance acknowledged by its owner.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use tracing::debug;
+
+use super::{Connection, Error, Link, is_denied};
+use crate::record::Partition;
+
+/// What a poll brought.
+pub enum Event<'a> {
+    /// Pins its fetch buffer: copy what is to be kept, and drop it.
+    Message(BorrowedMessage<'a>),
+    /// The group gave these; nothing is fetched before [`Consumer::assign`].
+    Assigned(Vec<Partition>),
+    /// The group wants these back, and waits for [`Consumer::release`].
+    Revoked(Vec<Partition>),
+    /// How far the fetchers are, of all partitions that are owned.
+    Progress(Vec<(Partition, FetchState)>),
+}
+
+/// How far fetching of one partition is. All records before `end` have been polled when this arrives,
+/// since both come through the same queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FetchState {
+    /// Where the fetcher last saw the end of the partition, while it has not fetched beyond it.
+    pub end: Option<i64>,
+    /// The broker's high watermark, as of the last fetch.
+    pub high: Option<i64>,
+    /// Fetched records of this client that were not polled yet.
+    pub queued: i64,
+}
+
+impl FetchState {
+    /// Whether everything up to the end was polled. `position` is the offset after the newest polled record.
+    /// Control records (transaction markers) are never polled, so an empty queue counts too.
+    pub fn is_drained(&self, position: Option<i64>) -> bool {
+        match (self.end, position) {
+            (Some(end), Some(position)) => position == end || (position < end && self.queued == 0),
+            (Some(_), None) => self.queued == 0,
+            (None, _) => false,
+        }
+    }
+}
+
+/// Where reading of a partition starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// Where the group left off; without a commit, at the beginning.
+    Committed,
+    Beginning,
+}
+
+pub struct Consumer {
+    inner: BaseConsumer<Context>,
+    group: String,
+}
+
+impl Consumer {
+    /// Joins `group` for `topics` (names, or regular expressions that begin with `^`).
+    ///
+    /// # Errors
+    /// When librdkafka refuses the configuration or the subscription.
+    pub fn join(connection: &Connection, group: &str, topics: &[&str], link: Arc<Link>) -> Result<Self, Error> {
+        let context = Context { link, notices: Mutex::default(), waiting: AtomicBool::new(false), closing: AtomicBool::new(false), commits: AtomicU64::new(0) };
+        let inner: BaseConsumer<Context> = connection
+            .consumer(group)
+            .create_with_context(context)
+            .map_err(|e| Error::from_kafka("kafka settings", &e))?;
+        inner.subscribe(topics).map_err(|e| Error::from_kafka(format_args!("subscribing to {topics:?}"), &e))?;
+        Ok(Consumer { inner, group: group.to_owned() })
+    }
+
+    /// Waits up to `timeout` for the next event. To be called all the time, also while everything is paused.
+    ///
+    /// # Errors
+    /// What waiting does not mend; everything else is told to the link and retried by librdkafka.
+    pub fn poll(&self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
+        if let Some(event) = self.notice() {
+            return Ok(Some(event));
+        }
+        match self.inner.poll(timeout) {
+            Some(Ok(message)) => Ok(Some(Event::Message(message))),
+            Some(Err(error)) => self.on_error(&error).map(|()| None),
+            None => {
+                self.inner.context().link.check()?;
+                Ok(self.notice())
+            }
+        }
+    }
+
+    fn notice(&self) -> Option<Event<'static>> {
+        let context = self.inner.context();
+        if !context.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut notices = context.notices();
+        let notice = notices.pop_front();
+        context.waiting.store(!notices.is_empty(), Ordering::Release);
+        notice.map(|notice| match notice {
+            Notice::Assigned(partitions) => Event::Assigned(partitions),
+            Notice::Revoked(partitions) => Event::Revoked(partitions),
+            Notice::Progress(states) => Event::Progress(states),
+        })
+    }
+
+    fn on_error(&self, error: &KafkaError) -> Result<(), Error> {
+        let denied = error.rdkafka_error_code().is_some_and(is_denied);
+        if denied || matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return Err(Error::from_kafka(format_args!("reading as group `{}`", self.group), error));
+        }
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            debug!("reading as group `{}`: {error}", self.group);
+        }
+        Ok(())
+    }
+
+    /// Acknowledges [`Event::Assigned`]: fetching begins. Call it exactly once for each, also when it is empty.
+    ///
+    /// # Errors
+    /// When librdkafka refuses, which is a defect.
+    pub fn assign(&self, partitions: &[Partition], start: Start) -> Result<(), Error> {
+        let offset = match start {
+            Start::Committed => Offset::Invalid,
+            Start::Beginning => Offset::Beginning,
+        };
+        let list = list(partitions.iter().map(|partition| (partition, offset)))?;
+        self.inner.context().take(&self.inner, &list).map_err(|e| Error::from_kafka("taking partitions over", &e))
+    }
+
+    /// Acknowledges [`Event::Revoked`]: the group may give the partitions to others. Exactly once for each.
+    ///
+    /// # Errors
+    /// When librdkafka refuses, which is a defect.
+    pub fn release(&self, partitions: &[Partition]) -> Result<(), Error> {
+        let list = list(partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
+        self.inner.context().release(&self.inner, &list).map_err(|e| Error::from_kafka("giving partitions back", &e))
+    }
+
+    /// Whether the group took the partitions away already; committing their offsets would be refused.
+    pub fn lost(&self) -> bool {
+        self.inner.assignment_lost()
+    }
+
+    /// What the group committed; partitions without a commit are left out.
+    ///
+    /// # Errors
+    /// When the coordinator does not answer within `timeout`.
+    pub fn committed(&self, partitions: &[Partition], timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
+        let asked = list(partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
+        let answer = self
+            .inner
+            .committed_offsets(asked, timeout)
+            .map_err(|e| Error::from_kafka(format_args!("asking for the offsets of group `{}`", self.group), &e))?;
+        Ok(answer
+            .elements()
+            .iter()
+            .filter_map(|e| match e.offset() {
+                Offset::Offset(offset) => Some((partition_of(e.topic(), e.partition()), offset)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Starts to commit; the outcome is only logged, since the next commit covers the same and more.
+    /// Offsets are those of the *next* record to read.
+    ///
+    /// # Errors
+    /// When librdkafka refuses at once.
+    pub fn commit(&self, offsets: &[(Partition, i64)]) -> Result<(), Error> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let list = list(offsets.iter().map(|(partition, offset)| (partition, Offset::Offset(*offset))))?;
+        self.inner.context().commits.fetch_add(1, Ordering::AcqRel);
+        self.inner
+            .commit(&list, CommitMode::Async)
+            .map_err(|e| Error::from_kafka(format_args!("committing as group `{}`", self.group), &e))
+    }
+
+    /// Commits and waits. Blocks as long as the broker takes; only for a broker that answers.
+    ///
+    /// # Errors
+    /// When the group moved on, or the broker does not answer.
+    pub fn commit_and_wait(&self, offsets: &[(Partition, i64)]) -> Result<(), Error> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let list = list(offsets.iter().map(|(partition, offset)| (partition, Offset::Offset(*offset))))?;
+        match self.inner.commit(&list, CommitMode::Sync) {
+            // Nothing to commit is what librdkafka says when the offsets were committed already.
+            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+            Err(e) => Err(Error::from_kafka(format_args!("committing as group `{}`", self.group), &e)),
+        }
+    }
+
+    /// # Errors
+    /// When a partition is not owned.
+    pub fn pause<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) -> Result<(), Error> {
+        let list = list(partitions.map(|partition| (partition, Offset::Invalid)))?;
+        self.inner.pause(&list).map_err(|e| Error::from_kafka("pausing", &e))
+    }
+
+    /// # Errors
+    /// When a partition is not owned.
+    pub fn resume<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) -> Result<(), Error> {
+        let list = list(partitions.map(|partition| (partition, Offset::Invalid)))?;
+        self.inner.resume(&list).map_err(|e| Error::from_kafka("resuming", &e))
+    }
+
+    /// Waits for commits under way, leaves the group, and closes the connections, all within `timeout`.
+    /// Returns whether it got that far. Records that are polled meanwhile are dropped, so commit before.
+    pub fn close(self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let context = Arc::clone(self.inner.context());
+        context.closing.store(true, Ordering::Release);
+        let poll_until = |done: &dyn Fn() -> bool| {
+            while !done() && Instant::now() < deadline {
+                let _ = self.inner.poll(Duration::from_millis(20));
+            }
+        };
+        poll_until(&|| context.commits.load(Ordering::Acquire) == 0);
+        // A revocation that was announced but not acknowledged would hold up the close for ever.
+        context.release_waiting(&self.inner);
+        if self.inner.close_queue().is_ok() {
+            poll_until(&|| self.inner.closed());
+        }
+        let closed = self.inner.closed();
+        if !closed {
+            // Its destructor would wait for ever (rust-rdkafka #453); the process is about to end.
+            std::mem::forget(self.inner);
+        }
+        closed
+    }
+}
+
+/// What the callbacks found while polling, in the order in which it happened.
+enum Notice {
+    Assigned(Vec<Partition>),
+    Revoked(Vec<Partition>),
+    Progress(Vec<(Partition, FetchState)>),
+}
+
+struct Context {
+    link: Arc<Link>,
+    notices: Mutex<VecDeque<Notice>>,
+    /// Whether there are notices: spares the lock for every record.
+    waiting: AtomicBool,
+    /// From here on nobody acknowledges rebalances, so the callback does.
+    closing: AtomicBool,
+    /// Commits that have not been answered.
+    commits: AtomicU64,
+}
+
+impl Context {
+    fn notices(&self) -> MutexGuard<'_, VecDeque<Notice>> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, notice: Notice) {
+        let mut notices = self.notices();
+        // Only the newest progress counts; a slow reader must not gather old ones.
+        if matches!(notice, Notice::Progress(_)) {
+            notices.retain(|notice| !matches!(notice, Notice::Progress(_)));
+        }
+        notices.push_back(notice);
+        self.waiting.store(true, Ordering::Release);
+    }
+
+    fn take(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Eager => consumer.assign(list),
+            _ => consumer.incremental_assign(list),
+        }
+    }
+
+    fn release(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Eager => consumer.unassign(),
+            _ => consumer.incremental_unassign(list),
+        }
+    }
+
+    fn release_waiting(&self, consumer: &BaseConsumer<Self>) {
+        let notices: Vec<Notice> = self.notices().drain(..).collect();
+        for notice in notices {
+            match notice {
+                Notice::Assigned(partitions) => self.answer(consumer, &partitions, Self::take),
+                Notice::Revoked(partitions) => self.answer(consumer, &partitions, Self::release),
+                Notice::Progress(_) => {}
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[Partition],
+        how: fn(&Self, &BaseConsumer<Self>, &TopicPartitionList) -> KafkaResult<()>,
+    ) {
+        let result = list(partitions.iter().map(|partition| (partition, Offset::Invalid)))
+            .map(|list| how(self, consumer, &list));
+        debug!("rebalance answered while closing: {result:?}");
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.link.on_log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.link.on_error(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.link.mark_up();
+        }
+        self.push(Notice::Progress(fetch_states(&statistics)));
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions =
+            || -> Vec<Partition> { list.elements().iter().map(|e| partition_of(e.topic(), e.partition())).collect() };
+        let closing = self.closing.load(Ordering::Acquire);
+        match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if !closing => {
+                self.push(Notice::Assigned(partitions()));
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if !closing => {
+                self.push(Notice::Revoked(partitions()));
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.answer(consumer, &partitions(), Self::take),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.answer(consumer, &partitions(), Self::release);
+            }
+            _ => debug!("unknown rebalance event ignored"),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        let _ = self.commits.fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| waiting.checked_sub(1));
+        match result {
+            Ok(()) => self.link.mark_up(),
+            Err(error) => debug!("a commit was refused, the next one repeats it: {error}"),
+        }
+    }
+}
+
+fn fetch_states(statistics: &Statistics) -> Vec<(Partition, FetchState)> {
+    let mut states = Vec::new();
+    for (name, topic) in &statistics.topics {
+        let topic_name: Arc<str> = Arc::from(name.as_str());
+        for (&partition, state) in topic.partitions.iter().filter(|(number, state)| **number >= 0 && state.desired) {
+            let known = |offset: i64| (offset >= 0).then_some(offset);
+            let end = known(state.eof_offset).filter(|end| *end == state.next_offset);
+            states.push((
+                Partition { topic: Arc::clone(&topic_name), partition },
+                FetchState { end, high: known(state.hi_offset), queued: state.fetchq_cnt },
+            ));
+        }
+    }
+    states
+}
+
+fn partition_of(topic: &str, partition: i32) -> Partition {
+    Partition { topic: Arc::from(topic), partition }
+}
+
+fn list<'p>(partitions: impl Iterator<Item = (&'p Partition, Offset)>) -> Result<TopicPartitionList, Error> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        list.add_partition_offset(&partition.topic, partition.partition, offset)
+            .map_err(|e| Error::from_kafka(format_args!("{partition}"), &e))?;
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_reached_when_all_before_it_was_polled() {
+        let state = |end, queued| FetchState { end, high: None, queued };
+        let cases = [
+            (state(None, 0), Some(5), false, "the fetcher is not at the end"),
+            (state(Some(5), 3), Some(5), true, "all polled, others still queue"),
+            (state(Some(5), 3), Some(4), false, "one may still be queued"),
+            (state(Some(5), 0), Some(4), true, "a transaction marker is the last record"),
+            (state(Some(5), 0), None, true, "committed up to the end already"),
+            (state(Some(5), 1), None, false, "nothing polled yet, something queued"),
+            (state(Some(5), 0), Some(6), false, "records came after the end was seen"),
+        ];
+        for (state, position, expected, why) in cases {
+            assert_eq!(state.is_drained(position), expected, "{why}");
+        }
+    }
+}

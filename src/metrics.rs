@@ -1,0 +1,257 @@
+//! What `/metrics` shows. Registered once, here; stages only count.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+pub type Count = Counter<u64, AtomicU64>;
+pub type Level = Gauge<i64, AtomicI64>;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct TopicLabel {
+    pub topic: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct PartitionLabel {
+    pub topic: String,
+    pub partition: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct RuleLabel {
+    pub rule: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct ReasonLabel {
+    pub reason: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct AlertLabel {
+    pub status: &'static str,
+    pub scope: &'static str,
+}
+
+/// `limit` is the name of the bound in the configuration.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct LimitLabel {
+    pub limit: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct StateLabel {
+    pub kind: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct StageLabel {
+    pub stage: &'static str,
+}
+
+/// All metrics of one process.
+pub struct Metrics {
+    registry: Registry,
+    pub records: Family<TopicLabel, Count>,
+    pub bytes: Family<TopicLabel, Count>,
+    pub entries: Family<TopicLabel, Count>,
+    pub matches: Family<RuleLabel, Count>,
+    pub dead_lettered: Family<ReasonLabel, Count>,
+    pub reports: Count,
+    pub reports_read: Count,
+    pub late: Count,
+    pub too_old: Count,
+    pub duplicates: Count,
+    pub unknown_rule: Count,
+    pub evaluations: Count,
+    pub alerts: Family<AlertLabel, Count>,
+    pub limits: Family<LimitLabel, Count>,
+    pub lag: Family<PartitionLabel, Level>,
+    pub state: Family<StateLabel, Level>,
+    pub paused: Family<StageLabel, Level>,
+    pub partitions: Family<StageLabel, Level>,
+    pub exactly_once: Level,
+    /// From an input record's timestamp until the alert that it led to was acknowledged.
+    pub alert_latency: Latency,
+    /// From the first record of a flush until its reports were acknowledged.
+    pub report_latency: Latency,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("faultline");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of this faultline", build);
+        let mut metrics = Metrics {
+            registry: Registry::default(),
+            records: Family::default(),
+            bytes: Family::default(),
+            entries: Family::default(),
+            matches: Family::default(),
+            dead_lettered: Family::default(),
+            reports: Count::default(),
+            reports_read: Count::default(),
+            late: Count::default(),
+            too_old: Count::default(),
+            duplicates: Count::default(),
+            unknown_rule: Count::default(),
+            evaluations: Count::default(),
+            alerts: Family::default(),
+            limits: Family::default(),
+            lag: Family::default(),
+            state: Family::default(),
+            paused: Family::default(),
+            partitions: Family::default(),
+            exactly_once: Level::default(),
+            alert_latency: Latency::new("alert_latency", "From an input record's timestamp until its alert was acknowledged, since the start"),
+            report_latency: Latency::new("report_latency", "From the first record of a flush until its reports were acknowledged, since the start"),
+        };
+        metrics.register_scan(&mut registry);
+        metrics.register_correlate(&mut registry);
+        metrics.register_service(&mut registry);
+        metrics.registry = registry;
+        metrics
+    }
+}
+
+impl Metrics {
+    /// The text that Prometheus scrapes (OpenMetrics).
+    ///
+    /// # Errors
+    /// Only if writing to a string fails.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn register_scan(&self, registry: &mut Registry) {
+        registry.register("records", "Input records that were read", self.records.clone());
+        registry.register_with_unit("input", "Bytes of the values that were read", Unit::Bytes, self.bytes.clone());
+        registry.register("entries", "Log entries and events found in input records", self.entries.clone());
+        registry.register("matches", "Records that matched a rule", self.matches.clone());
+        registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());
+        registry.register("reports", "Reports that the scan stage wrote", self.reports.clone());
+        registry.register_collector(Box::new(self.report_latency.clone()));
+    }
+
+    fn register_correlate(&self, registry: &mut Registry) {
+        registry.register("reports_read", "Reports that the correlate stage read", self.reports_read.clone());
+        registry.register("late", "Matches behind the watermark and the allowed lateness; still used", self.late.clone());
+        registry.register("too_old", "Matches older than their window; dropped", self.too_old.clone());
+        registry.register("duplicates", "Matches whose position was seen before; dropped", self.duplicates.clone());
+        registry.register("unknown_rule", "Matches of rules that are not in force; dropped", self.unknown_rule.clone());
+        registry.register("evaluations", "Times that windows were evaluated", self.evaluations.clone());
+        registry.register("alerts", "Alerts that were written", self.alerts.clone());
+        registry.register("state", "Entries of the correlator's state", self.state.clone());
+        registry.register_collector(Box::new(self.alert_latency.clone()));
+    }
+
+    fn register_service(&self, registry: &mut Registry) {
+        registry.register("limit_hits", "Times that a limit pushed something out or held something up", self.limits.clone());
+        registry.register("lag_records", "Records behind the high watermark of a partition that is owned", self.lag.clone());
+        registry.register("paused", "1 while a stage does not fetch because what it sent is not acknowledged", self.paused.clone());
+        registry.register("partitions", "Partitions that a stage owns", self.partitions.clone());
+        registry.register("exactly_once", "1 when alerts and offsets are written in transactions", self.exactly_once.clone());
+    }
+}
+
+/// A histogram that is shown as quantiles. Resolution: 1 ms, three digits; longer than a day counts as a day.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    name: &'static str,
+    help: &'static str,
+    milliseconds: Arc<Mutex<Histogram<u64>>>,
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("1", 1.0)];
+
+impl Latency {
+    fn new(name: &'static str, help: &'static str) -> Self {
+        // The bounds are constants that the histogram accepts (1 ≤ low, 2 × low ≤ high, digits ≤ 5).
+        let histogram = Histogram::new_with_bounds(1, DAY_MS, 3).expect("bounds are valid");
+        Latency { name, help, milliseconds: Arc::new(Mutex::new(histogram)) }
+    }
+
+    pub fn observe(&self, duration: Duration) {
+        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.histogram().saturating_record(ms.clamp(1, DAY_MS));
+    }
+
+    /// How many were observed, and the quantile (0 to 1) of them.
+    pub fn quantile(&self, quantile: f64) -> (u64, Duration) {
+        let histogram = self.histogram();
+        (histogram.len(), Duration::from_millis(histogram.value_at_quantile(quantile)))
+    }
+
+    fn histogram(&self) -> MutexGuard<'_, Histogram<u64>> {
+        self.milliseconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Latency {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let histogram = self.histogram();
+        let kind = prometheus_client::metrics::MetricType::Gauge;
+        let mut family = encoder.encode_descriptor(self.name, self.help, Some(&Unit::Seconds), kind)?;
+        for (label, quantile) in QUANTILES {
+            #[allow(clippy::cast_precision_loss, reason = "a day in milliseconds fits the mantissa")]
+            let seconds = histogram.value_at_quantile(quantile) as f64 / 1000.0;
+            ConstGauge::new(seconds).encode(family.encode_family(&[("quantile", label)])?)?;
+        }
+        let count = ConstCounter::new(histogram.len());
+        let name = format!("{}_observations", self.name);
+        let kind = prometheus_client::metrics::MetricType::Counter;
+        count.encode(encoder.encode_descriptor(&name, "How many were measured", None, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_names_units_and_quantiles() {
+        let metrics = Metrics::default();
+        metrics.records.get_or_create(&TopicLabel { topic: "container-logs".to_owned() }).inc_by(3);
+        metrics.bytes.get_or_create(&TopicLabel { topic: "container-logs".to_owned() }).inc_by(900);
+        metrics.dead_lettered.get_or_create(&ReasonLabel { reason: "tombstone".to_owned() }).inc();
+        for ms in [10, 20, 1500] {
+            metrics.alert_latency.observe(Duration::from_millis(ms));
+        }
+        let text = metrics.encode().unwrap();
+        for line in [
+            "faultline_records_total{topic=\"container-logs\"} 3",
+            "faultline_input_bytes_total{topic=\"container-logs\"} 900",
+            "faultline_dead_lettered_total{reason=\"tombstone\"} 1",
+            "# UNIT faultline_alert_latency_seconds seconds",
+            "faultline_alert_latency_seconds{quantile=\"0.5\"} 0.02",
+            "faultline_alert_latency_observations_total 3",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|l| l == line), "`{line}` is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn extremes_are_clamped() {
+        let latency = Latency::new("x", "x");
+        latency.observe(Duration::MAX);
+        latency.observe(Duration::ZERO);
+        let (count, longest) = latency.quantile(1.0);
+        assert_eq!(count, 2);
+        assert!(longest >= Duration::from_secs(24 * 3600 - 60), "{longest:?}");
+    }
+}

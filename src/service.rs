@@ -1,0 +1,302 @@
+//! `faultline run`: the two stages over Kafka, each on a thread of its own, with HTTP and signals beside them.
+//!
+//! ```text
+//! inputs ─> ScanStage (Scanner) ─> reports topic ─> CorrelateStage (Correlator per cluster) ─> outputs
+//!                └─> dead-letter topic <─ unreadable reports ─┘
+//! ```
+//! Both stages commit their input's offsets only after everything that was made of them is acknowledged, so a crash
+//! repeats work but loses none; the correlator drops what it has seen, and makes the same alerts with the same ids.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tracing::{error, info};
+
+use crate::decode::Reason;
+use crate::http;
+use crate::kafka::{self, Cluster, Link};
+use crate::metrics::{LimitLabel, Metrics};
+use crate::record::Partition;
+use crate::ruleset::RuleSet;
+use crate::scanner::matcher::Matcher;
+use crate::time::Timestamp;
+
+mod acks;
+mod config;
+mod correlate_stage;
+pub mod dead_letter;
+mod outbox;
+mod owned;
+mod scan_stage;
+mod shard;
+mod shutdown;
+mod startup;
+mod vitals;
+
+pub use config::{Config, Input, Limits, Output};
+pub use shutdown::Shutdown;
+
+use config::Inputs;
+use correlate_stage::CorrelateStage;
+use scan_stage::{ScanStage, Work};
+use vitals::Vitals;
+
+/// Which stages this process runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stages {
+    pub scan: bool,
+    pub correlate: bool,
+}
+
+impl Stages {
+    pub const ALL: Stages = Stages { scan: true, correlate: true };
+}
+
+/// Why the service ended before it should have, in words for the person who runs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error {
+    message: String,
+}
+
+impl Error {
+    fn new(message: impl Into<String>) -> Self {
+        Error { message: message.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<kafka::Error> for Error {
+    fn from(error: kafka::Error) -> Self {
+        Error::new(error.to_string())
+    }
+}
+
+/// How a stage ended when nothing went wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// Somebody wished it.
+    Stopped,
+    /// The end of a bounded run.
+    AtTheEnd,
+}
+
+/// What the threads of one service share.
+struct Shared {
+    config: Config,
+    inputs: Inputs,
+    rules: Arc<RuleSet>,
+    stages: Stages,
+    until_end: bool,
+    shutdown: Shutdown,
+    metrics: Arc<Metrics>,
+    link: Arc<Link>,
+    cluster: Cluster,
+    scan: Vitals,
+    correlate: Vitals,
+}
+
+/// Runs until `shutdown` or a signal, or with `until_end` until all that was there at the start is processed and its
+/// alerts are acknowledged.
+///
+/// # Errors
+/// What waiting does not mend: a port in use, access denied, an input that a bounded run cannot find, …
+pub fn run(
+    config: Config,
+    rules: Arc<RuleSet>,
+    stages: Stages,
+    until_end: bool,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    run_with(config, rules, stages, until_end, shutdown, Arc::default())
+}
+
+/// [`run`] with metrics that the caller can look at.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_with(
+    config: Config,
+    rules: Arc<RuleSet>,
+    stages: Stages,
+    until_end: bool,
+    shutdown: Shutdown,
+    metrics: Arc<Metrics>,
+) -> Result<(), Error> {
+    let listener = config.http_listen.map(http::bind).transpose().map_err(Error::new)?;
+    let link = Link::new(&config.connection.brokers);
+    let shared = Arc::new(Shared {
+        inputs: Inputs::new(&config)?,
+        cluster: Cluster::new(&config.connection, Arc::clone(&link))?,
+        config,
+        rules,
+        stages,
+        until_end,
+        shutdown: shutdown.clone(),
+        metrics,
+        link,
+        scan: Vitals::new("scan"),
+        correlate: Vitals::new("correlate"),
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(format!("cannot start threads: {e}")))?;
+    runtime.spawn(shutdown.on_signals());
+    if let Some(listener) = listener {
+        let inside: Arc<dyn http::Inside> = shared.clone();
+        runtime.spawn(async move {
+            if let Err(error) = http::serve(listener, inside).await {
+                error!("metrics and health are not served any more: {error}");
+            }
+        });
+    }
+    let result = run_stages(&shared);
+    runtime.shutdown_background();
+    result
+}
+
+fn run_stages(shared: &Shared) -> Result<(), Error> {
+    let Some(found) = startup::prepare(shared, &shared.inputs)? else {
+        return shared.verdict(Ended::Stopped);
+    };
+    let report_ends = found.report_ends.clone();
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        let scan = || {
+            let work = Work::new(shared, Matcher::new(Arc::clone(&shared.rules)), ScanStage::producer(shared)?);
+            let (ended, written) = ScanStage::new(shared, work, found)?.run()?;
+            if ended == Ended::AtTheEnd {
+                // Nobody listens when the correlate stage runs elsewhere.
+                let _ = tell.send(written);
+            }
+            Ok(ended)
+        };
+        let correlate = || {
+            let ends = if shared.stages.scan { Ends::Told(told) } else { Ends::Known(report_ends) };
+            CorrelateStage::new(shared, ends)?.run()
+        };
+        let scan = shared.stages.scan.then(|| spawn(scope, shared, &shared.scan, "scan", scan));
+        let correlate = shared.stages.correlate.then(|| spawn(scope, shared, &shared.correlate, "correlate", correlate));
+        let results: Vec<_> = [scan, correlate].into_iter().flatten().map(|stage| stage.and_then(join)).collect();
+        // What went wrong in one stage says more than that the other was stopped for it.
+        let ended: Vec<Ended> = results.into_iter().collect::<Result<_, Error>>()?;
+        ended.into_iter().try_for_each(|ended| shared.verdict(ended))
+    })
+}
+
+/// Where a bounded run of the correlate stage ends.
+enum Ends {
+    Known(BTreeMap<Partition, i64>),
+    /// The scan stage of this process tells when it is through.
+    Told(mpsc::Receiver<BTreeMap<Partition, i64>>),
+}
+
+type Handle<'scope> = thread::ScopedJoinHandle<'scope, Result<Ended, Error>>;
+
+/// A stage that ends badly takes the others with it.
+fn spawn<'scope, 'env>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    shared: &'env Shared,
+    vitals: &'env Vitals,
+    name: &'static str,
+    stage: impl FnOnce() -> Result<Ended, Error> + Send + 'scope,
+) -> Result<Handle<'scope>, Error> {
+    let run = move || {
+        let guard = shared.shutdown.on_drop();
+        vitals.begin();
+        let result = stage();
+        vitals.end();
+        if let Ok(ended) = &result {
+            info!("the {name} stage ended: {ended:?}");
+            guard.disarm();
+        }
+        result
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(scope, run)
+        .map_err(|e| Error::new(format!("cannot start a thread: {e}")))
+}
+
+fn join(handle: Handle<'_>) -> Result<Ended, Error> {
+    let name = handle.thread().name().unwrap_or("a").to_owned();
+    handle.join().unwrap_or_else(|_| Err(Error::new(format!("the {name} stage broke down; this is a defect"))))
+}
+
+impl Shared {
+    fn verdict(&self, ended: Ended) -> Result<(), Error> {
+        match ended {
+            Ended::Stopped if self.until_end => Err(Error::new("stopped before the end of the input was reached")),
+            Ended::Stopped | Ended::AtTheEnd => Ok(()),
+        }
+    }
+
+    /// For waits inside a stage: shows that it lives, and says whether to wait on.
+    fn keep_trying(&self, vitals: &Vitals) -> bool {
+        vitals.beat();
+        !self.shutdown.is_triggered()
+    }
+
+    /// How long a stop may take; without a broker there is nothing to wait for.
+    fn stop_timeout(&self) -> Duration {
+        let limit = self.config.limits.shutdown_timeout;
+        if self.link.is_up() { limit } else { limit.min(Duration::from_secs(1)) }
+    }
+
+    fn limit_hit(&self, limit: &'static str) {
+        self.metrics.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Vitals> {
+        [(self.stages.scan, &self.scan), (self.stages.correlate, &self.correlate)]
+            .into_iter()
+            .filter_map(|(runs, vitals)| runs.then_some(vitals))
+    }
+}
+
+impl http::Inside for Shared {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        self.running().try_for_each(|vitals| vitals.healthy(self.config.limits.stuck_after))
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if !self.link.is_up() {
+            return Err(self.link.why_down());
+        }
+        self.running().try_for_each(Vitals::ready)
+    }
+}
+
+/// The wall clock, for what only people read.
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The reason as headers and metrics name it: `snake_case`.
+fn reason_name(reason: Reason) -> String {
+    let mut name = String::new();
+    for (index, letter) in format!("{reason:?}").chars().enumerate() {
+        if letter.is_uppercase() && index > 0 {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}

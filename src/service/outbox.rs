@@ -1,0 +1,123 @@
+//! What a stage sends, until it is acknowledged.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::acks::{Acks, Done};
+use crate::kafka::{Delivery, Error, Outgoing, Producer, Ticket};
+use crate::record::Partition;
+
+/// Bounds of what may be on its way; beyond them the stage stops fetching.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    pub batches: usize,
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+pub struct Outbox<T> {
+    producer: Producer,
+    acks: Acks<T>,
+    bounds: Bounds,
+    /// The offset after the newest message of every partition written to.
+    written: BTreeMap<Partition, i64>,
+}
+
+impl<T> Outbox<T> {
+    pub fn new(producer: Producer, bounds: Bounds) -> Self {
+        Outbox { producer, acks: Acks::default(), bounds, written: BTreeMap::new() }
+    }
+
+    /// Sends a message as part of the batch that is being gathered. Returns whether it was taken: not if the queue
+    /// stayed full until `go_on` said no.
+    ///
+    /// # Errors
+    /// What can never be sent.
+    pub fn send(&mut self, message: Outgoing<'_>, go_on: impl FnMut() -> bool) -> Result<bool, Error> {
+        let bytes = message.bytes();
+        let batch = self.acks.sent(bytes);
+        let taken = self.producer.send(message, batch, go_on);
+        if !matches!(taken, Ok(true)) {
+            self.acks.acknowledged(batch, bytes);
+        }
+        taken
+    }
+
+    pub fn seal(&mut self, covers: Vec<(Partition, i64)>, tag: T) {
+        self.acks.seal(covers, tag);
+    }
+
+    /// Takes note of all deliveries that are known, and tells each to `seen`.
+    ///
+    /// # Errors
+    /// A message that the broker will never take.
+    pub fn collect(&mut self, mut seen: impl FnMut(&Ticket)) -> Result<(), Error> {
+        while let Some(delivery) = self.producer.delivery() {
+            self.note(delivery, &mut seen)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is acknowledged, `deadline` passes or `go_on` says no.
+    ///
+    /// # Errors
+    /// A message that the broker will never take.
+    pub fn wait(
+        &mut self,
+        deadline: Instant,
+        mut seen: impl FnMut(&Ticket),
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<(), Error> {
+        const STEP: Duration = Duration::from_millis(20);
+        while self.acks.messages() > 0 && go_on() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            if let Some(delivery) = self.producer.wait_delivery(left.min(STEP)) {
+                self.note(delivery, &mut seen)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, delivery: Delivery, seen: &mut impl FnMut(&Ticket)) -> Result<(), Error> {
+        let (partition, offset) = delivery.outcome?;
+        self.acks.acknowledged(delivery.ticket.batch, delivery.ticket.bytes);
+        let next = self.written.entry(partition).or_default();
+        *next = (*next).max(offset + 1);
+        seen(&delivery.ticket);
+        Ok(())
+    }
+
+    pub fn pop_done(&mut self) -> Option<Done<T>> {
+        self.acks.pop_done()
+    }
+
+    pub fn forget(&mut self, partition: &Partition) {
+        self.acks.forget(partition);
+    }
+
+    /// Whether one more batch may be sealed.
+    pub fn has_room(&self) -> bool {
+        self.acks.batches() < self.bounds.batches
+            && self.acks.messages() < self.bounds.messages
+            && self.acks.bytes() < self.bounds.bytes
+    }
+
+    /// Whether at least half of the room is free again: the end of a pause.
+    pub fn is_relaxed(&self) -> bool {
+        self.acks.batches() <= self.bounds.batches / 2
+            && self.acks.messages() <= self.bounds.messages / 2
+            && self.acks.bytes() <= self.bounds.bytes / 2
+    }
+
+    pub fn messages(&self) -> usize {
+        self.acks.messages()
+    }
+
+    /// The offset after the newest acknowledged message of every partition of `topic`.
+    pub fn written_to(&self, topic: &str) -> BTreeMap<Partition, i64> {
+        self.written.iter().filter(|(p, _)| &*p.topic == topic).map(|(p, next)| (p.clone(), *next)).collect()
+    }
+}

@@ -1,0 +1,96 @@
+//! What a stage knows of a partition that it owns.
+
+use std::time::{Duration, Instant};
+
+use crate::kafka::FetchState;
+use crate::record::Partition;
+
+#[derive(Debug)]
+pub struct Owned {
+    pub partition: Partition,
+    /// The offset after the newest record that was read; `None` before the first.
+    pub position: Option<i64>,
+    fetch: FetchState,
+    /// The furthest end up to which everything was read.
+    furthest_end: Option<i64>,
+    /// Monotonic time of the newest record, or of the assignment.
+    heard: Instant,
+}
+
+impl Owned {
+    pub fn new(partition: Partition, now: Instant) -> Self {
+        Owned { partition, position: None, fetch: FetchState::default(), furthest_end: None, heard: now }
+    }
+
+    pub fn read(&mut self, offset: i64, now: Instant) {
+        self.position = Some(offset + 1);
+        self.heard = now;
+        // More may follow: the end has to be seen anew.
+        self.fetch.end = None;
+    }
+
+    pub fn progress(&mut self, fetch: FetchState) {
+        self.fetch = fetch;
+        self.furthest_end = self.furthest_end.max(self.drained_to());
+    }
+
+    /// The end up to which everything was read, while nothing came after it.
+    pub fn drained_to(&self) -> Option<i64> {
+        self.fetch.end.filter(|_| self.fetch.is_drained(self.position))
+    }
+
+    /// How long nothing has come although everything was read; `None` when records may be on their way.
+    pub fn silence(&self, now: Instant) -> Option<Duration> {
+        self.drained_to().map(|_| now.saturating_duration_since(self.heard))
+    }
+
+    /// Whether everything before `target` was read. Only an end that was seen tells it: brokers exist whose
+    /// high watermark, from which targets are made, is too small. Stays so when more comes.
+    pub fn has_read_all_to(&self, target: i64) -> bool {
+        self.furthest_end.is_some_and(|end| end >= target)
+    }
+
+    /// Records between the position and the broker's high watermark, as far as they are known.
+    pub fn lag_records(&self) -> Option<i64> {
+        let position = self.position.or(self.drained_to())?;
+        self.fetch.high.map(|high| (high - position).max(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_end(end: i64) -> FetchState {
+        FetchState { end: Some(end), high: Some(end), queued: 0 }
+    }
+
+    #[test]
+    fn silence_counts_from_the_newest_record_and_only_at_the_end() {
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut owned = Owned::new(Partition { topic: "logs".into(), partition: 0 }, start);
+        assert_eq!(owned.silence(later(60)), None, "not at the end yet");
+        owned.progress(at_end(0));
+        assert_eq!(owned.silence(later(60)), Some(Duration::from_secs(60)));
+        owned.read(0, later(61));
+        assert_eq!(owned.silence(later(70)), None, "a record came, the end is not seen again");
+        owned.progress(at_end(1));
+        assert_eq!(owned.silence(later(70)), Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_target_is_reached_only_where_the_end_was_seen() {
+        let now = Instant::now();
+        let mut owned = Owned::new(Partition { topic: "logs".into(), partition: 0 }, now);
+        owned.read(9, now);
+        assert!(!owned.has_read_all_to(1), "a high watermark of 1 is no proof");
+        owned.progress(at_end(10));
+        assert!(owned.has_read_all_to(1));
+        assert!(!owned.has_read_all_to(11));
+        owned.read(10, now);
+        assert!(owned.has_read_all_to(10));
+        owned.progress(at_end(11));
+        assert_eq!(owned.lag_records(), Some(0));
+    }
+}

@@ -1,0 +1,212 @@
+//! The scan stage's shell: records in, reports out, offsets committed when the reports are acknowledged.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::startup::{self, Found, Targets};
+use super::{Ended, Error, Shared};
+use crate::kafka::{Consumer, Event, FetchState, Producer, Start};
+use crate::metrics::{PartitionLabel, StageLabel};
+use crate::record::Partition;
+
+mod work;
+
+pub(super) use work::Work;
+
+const POLL: Duration = Duration::from_millis(50);
+/// How often missing input topics are looked for, and spoken of.
+const MISSING_CHECK: Duration = Duration::from_secs(5);
+const MISSING_LOG_CHECKS: u32 = 12;
+const LABEL: StageLabel = StageLabel { stage: "scan" };
+
+pub(super) struct ScanStage<'s> {
+    shared: &'s Shared,
+    consumer: Consumer,
+    work: Work<'s>,
+    paused: bool,
+    /// For bounded runs: the partitions that are to be read up to there.
+    targets: Option<Targets>,
+    missing_inputs: Vec<String>,
+    missing_checked: Instant,
+    missing_checks: u32,
+}
+
+impl<'s> ScanStage<'s> {
+    pub fn new(shared: &'s Shared, work: Work<'s>, found: Found) -> Result<Self, Error> {
+        let config = &shared.config;
+        let topics: Vec<&str> = config.inputs.iter().flat_map(|input| &input.topics).map(String::as_str).collect();
+        let consumer = Consumer::join(&config.connection, config.scan_group(), &topics, shared.link.clone())?;
+        Ok(ScanStage {
+            shared,
+            consumer,
+            work,
+            paused: false,
+            targets: shared.until_end.then_some(found.input_ends),
+            missing_inputs: found.missing_inputs,
+            missing_checked: Instant::now(),
+            missing_checks: 0,
+        })
+    }
+
+    pub fn producer(shared: &Shared) -> Result<Producer, Error> {
+        Ok(Producer::new(&shared.config.connection, shared.link.clone())?)
+    }
+
+    /// Runs until the wish to stop, the end of a bounded run, or an error that waiting does not mend.
+    /// Returns how far the reports topic was written.
+    pub fn run(mut self) -> Result<(Ended, BTreeMap<Partition, i64>), Error> {
+        let ended = loop {
+            self.shared.scan.beat();
+            if self.shared.shutdown.is_triggered() {
+                break Ended::Stopped;
+            }
+            if self.targets.as_ref().is_some_and(|targets| self.work.has_read_all(targets)) {
+                self.work.end_all();
+                break Ended::AtTheEnd;
+            }
+            self.turn()?;
+        };
+        self.finish(ended)
+    }
+
+    fn turn(&mut self) -> Result<(), Error> {
+        match self.consumer.poll(POLL.min(self.work.until_flush()))? {
+            Some(Event::Message(message)) => self.work.read(&message)?,
+            Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
+            Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
+            Some(Event::Progress(states)) => self.on_progress(states),
+            None => self.look_for_missing_inputs()?,
+        }
+        if self.work.is_due() {
+            self.work.flush()?;
+        }
+        let done = self.work.collect()?;
+        self.consumer.commit(&done)?;
+        self.pause_or_resume()
+    }
+
+    fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        for partition in partitions {
+            self.work.take(partition);
+        }
+        self.consumer.assign(partitions, Start::Committed)?;
+        if self.paused {
+            self.consumer.pause(partitions.iter())?;
+        }
+        self.told_of_partitions();
+        Ok(())
+    }
+
+    /// What was gathered goes out and its offsets are committed before the partitions are let go.
+    fn on_revoked(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        if !self.consumer.lost() {
+            self.work.flush()?;
+            let done = self.work.wait(self.shared.config.limits.revoke_timeout)?;
+            self.commit_and_wait(&done);
+        }
+        for partition in partitions {
+            self.work.give_up(partition);
+            self.shared.metrics.lag.remove(&lag_label(partition));
+        }
+        self.consumer.release(partitions)?;
+        self.told_of_partitions();
+        Ok(())
+    }
+
+    fn on_progress(&mut self, states: Vec<(Partition, FetchState)>) {
+        // While paused nothing is fetched, so what is told of the end may be older than our position.
+        if self.paused {
+            return;
+        }
+        for (partition, state) in states {
+            if let Some(lag) = self.work.progress(&partition, state) {
+                self.shared.metrics.lag.get_or_create(&lag_label(&partition)).set(lag);
+            }
+        }
+    }
+
+    /// Fetching stops while too much waits for its acknowledgement; polling goes on, so the group keeps us.
+    fn pause_or_resume(&mut self) -> Result<(), Error> {
+        if !self.paused && !self.work.has_room() {
+            self.consumer.pause(self.work.partitions())?;
+            self.set_paused(true);
+        } else if self.paused && self.work.is_relaxed() {
+            self.set_paused(false);
+            self.consumer.resume(self.work.partitions())?;
+        }
+        Ok(())
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+        self.shared.metrics.paused.get_or_create(&LABEL).set(i64::from(paused));
+        if paused {
+            self.shared.limit_hit("reports_in_flight");
+            warn!("reading is paused: reports wait for the broker's acknowledgement");
+        } else {
+            info!("reading goes on");
+        }
+    }
+
+    fn told_of_partitions(&self) {
+        let count = self.work.partitions().count();
+        self.shared.metrics.partitions.get_or_create(&LABEL).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.shared.scan.waits_for(self.missing());
+        info!("the scan stage owns {count} input partitions");
+    }
+
+    fn missing(&self) -> Option<String> {
+        startup::list(&self.missing_inputs).map(|names| format!("input topics that do not exist yet: {names}"))
+    }
+
+    fn look_for_missing_inputs(&mut self) -> Result<(), Error> {
+        if self.missing_inputs.is_empty() || self.missing_checked.elapsed() < MISSING_CHECK {
+            return Ok(());
+        }
+        self.missing_checked = Instant::now();
+        self.missing_checks += 1;
+        let Some(existing) = self.shared.cluster.topics(Duration::from_secs(1))? else { return Ok(()) };
+        self.missing_inputs = self.shared.inputs.missing(existing.keys().map(String::as_str));
+        self.shared.scan.waits_for(self.missing());
+        match self.missing() {
+            Some(missing) if self.missing_checks.is_multiple_of(MISSING_LOG_CHECKS) => warn!("still waiting for {missing}"),
+            Some(_) => {}
+            None => info!("all input topics exist now"),
+        }
+        Ok(())
+    }
+
+    /// The last flush, its acknowledgements, the commit, and leaving the group.
+    fn finish(mut self, ended: Ended) -> Result<(Ended, BTreeMap<Partition, i64>), Error> {
+        let deadline = Instant::now() + self.shared.stop_timeout();
+        self.work.flush()?;
+        let done = match ended {
+            Ended::Stopped => self.work.wait(deadline.saturating_duration_since(Instant::now()))?,
+            Ended::AtTheEnd => self.work.wait_for_all()?,
+        };
+        self.commit_and_wait(&done);
+        if self.work.messages_waiting() > 0 {
+            warn!("{} messages were not acknowledged in time; their records will be read again", self.work.messages_waiting());
+        }
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+        if !self.consumer.close(left) {
+            warn!("the scan stage could not leave its consumer group in time");
+        }
+        Ok((ended, self.work.written()))
+    }
+
+    fn commit_and_wait(&self, offsets: &[(Partition, i64)]) {
+        if !self.shared.link.is_up() {
+            return;
+        }
+        if let Err(error) = self.consumer.commit_and_wait(offsets) {
+            warn!("{error}; the records after the last commit will be read again");
+        }
+    }
+}
+
+fn lag_label(partition: &Partition) -> PartitionLabel {
+    PartitionLabel { topic: partition.topic.to_string(), partition: partition.partition }
+}

@@ -1,0 +1,294 @@
+//! The scan stage's work between two events of its consumer group.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::message::BorrowedMessage;
+use tracing::warn;
+
+use crate::decode::Rejected;
+use crate::kafka::{FetchState, Outgoing, Producer, RateLimit};
+use crate::metrics::{Count, Metrics, ReasonLabel, RuleLabel, TopicLabel};
+use crate::record::{Partition, Record};
+use crate::report::Report;
+use crate::scanner::matcher::Matcher;
+use crate::scanner::{Scanner, Slot};
+use crate::service::outbox::{Bounds, Outbox};
+use crate::service::owned::Owned;
+use crate::service::startup::Targets;
+use crate::service::{Error, Shared, dead_letter, wall_clock};
+use crate::time::Timestamp;
+
+const REJECTED_LOG_EVERY: Duration = Duration::from_secs(10);
+/// As good as for ever, and still an instant that can be computed.
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(in crate::service) struct Work<'s> {
+    shared: &'s Shared,
+    matcher: Matcher,
+    scanner: Scanner,
+    /// Tagged with when the first record of the flush was read.
+    outbox: Outbox<Option<Instant>>,
+    owned: Vec<Reading>,
+    /// Index of the partition that the last record came from: the next one mostly does too.
+    last: usize,
+    flushed: Instant,
+    first_record: Option<Instant>,
+    rejected_log: RateLimit,
+    /// Something could not be handed over before the stop: nothing more may be committed.
+    incomplete: bool,
+}
+
+struct Reading {
+    owned: Owned,
+    slot: Slot,
+    /// The position that the newest sealed batch covers.
+    sealed: Option<i64>,
+    counts: Counts,
+}
+
+/// The counters of its topic, looked up once.
+struct Counts {
+    records: Count,
+    bytes: Count,
+    entries: Count,
+}
+
+impl Counts {
+    fn new(metrics: &Metrics, topic: &str) -> Self {
+        let label = TopicLabel { topic: topic.to_owned() };
+        Counts {
+            records: metrics.records.get_or_create_owned(&label),
+            bytes: metrics.bytes.get_or_create_owned(&label),
+            entries: metrics.entries.get_or_create_owned(&label),
+        }
+    }
+}
+
+impl<'s> Work<'s> {
+    pub fn new(shared: &'s Shared, matcher: Matcher, producer: Producer) -> Self {
+        let limits = &shared.config.limits;
+        let bounds = Bounds {
+            batches: limits.reports_in_flight,
+            messages: limits.messages_in_flight,
+            bytes: limits.bytes_in_flight,
+        };
+        let scanner = Scanner::new(shared.config.scanner.clone(), shared.config.connection.client_id.clone());
+        Work {
+            shared,
+            matcher,
+            scanner,
+            outbox: Outbox::new(producer, bounds),
+            owned: Vec::new(),
+            last: 0,
+            flushed: Instant::now(),
+            first_record: None,
+            rejected_log: RateLimit::new(REJECTED_LOG_EVERY),
+            incomplete: false,
+        }
+    }
+
+    pub fn take(&mut self, partition: &Partition) {
+        let Some((expect, format)) = self.shared.inputs.find(&partition.topic) else {
+            return;
+        };
+        let slot = self.scanner.assign(partition.clone(), format, expect);
+        let counts = Counts::new(&self.shared.metrics, &partition.topic);
+        let owned = Owned::new(partition.clone(), Instant::now());
+        self.owned.push(Reading { owned, slot, sealed: None, counts });
+    }
+
+    pub fn give_up(&mut self, partition: &Partition) {
+        self.outbox.forget(partition);
+        if let Some(index) = self.owned.iter().position(|reading| reading.owned.partition == *partition) {
+            let reading = self.owned.remove(index);
+            self.scanner.revoke(reading.slot);
+        }
+    }
+
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.owned.iter().map(|reading| &reading.owned.partition)
+    }
+
+    /// Scans one record; one that cannot be decoded goes to the dead-letter topic.
+    pub fn read(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Error> {
+        let Some(index) = self.find(message.topic(), message.partition()) else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let reading = &mut self.owned[index];
+        reading.owned.read(message.offset(), now);
+        self.first_record.get_or_insert(now);
+        let record = Record {
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().map(Timestamp::from_millis),
+            value: message.payload(),
+        };
+        reading.counts.records.inc();
+        reading.counts.bytes.inc_by(message.payload_len() as u64);
+        match self.scanner.scan(&self.matcher, reading.slot, &record) {
+            Ok(scanned) => {
+                reading.counts.entries.inc_by(u64::from(scanned.entries));
+                Ok(())
+            }
+            Err(rejected) => self.reject(message, &rejected),
+        }
+    }
+
+    fn find(&mut self, topic: &str, partition: i32) -> Option<usize> {
+        let is_it = |reading: &Reading| {
+            reading.owned.partition.partition == partition && *reading.owned.partition.topic == *topic
+        };
+        if !self.owned.get(self.last).is_some_and(is_it) {
+            self.last = self.owned.iter().position(is_it)?;
+        }
+        Some(self.last)
+    }
+
+    fn reject(&mut self, message: &BorrowedMessage<'_>, rejected: &Rejected) -> Result<(), Error> {
+        let reason = super::super::reason_name(rejected.reason);
+        self.shared.metrics.dead_lettered.get_or_create(&ReasonLabel { reason: reason.clone() }).inc();
+        if let Some(left_out) = self.rejected_log.allow(Instant::now()) {
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            let detail = &rejected.detail;
+            warn!(left_out, "record {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}");
+        }
+        let topic = &self.shared.config.dead_letter.name;
+        self.send(dead_letter::of(topic, message, &reason, &rejected.detail))
+    }
+
+    fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
+        let shared = self.shared;
+        let taken = self.outbox.send(message, || shared.keep_trying(&shared.scan))?;
+        self.incomplete |= !taken;
+        Ok(())
+    }
+
+    /// For [`Scanner::idle`], the end of bounded runs and the metric. Returns the lag in records, if it is known.
+    pub fn progress(&mut self, partition: &Partition, state: FetchState) -> Option<i64> {
+        let reading = self.owned.iter_mut().find(|reading| reading.owned.partition == *partition)?;
+        reading.owned.progress(state);
+        reading.owned.lag_records()
+    }
+
+    /// How long the consumer may be waited for.
+    pub fn until_flush(&self) -> Duration {
+        self.shared.config.limits.flush_interval.saturating_sub(self.flushed.elapsed())
+    }
+
+    pub fn is_due(&self) -> bool {
+        (self.scanner.is_full() || self.until_flush().is_zero()) && self.outbox.has_room()
+    }
+
+    /// Sends everything gathered as reports. What they cover may be committed once all of it is acknowledged.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.flushed = Instant::now();
+        self.tell_idle();
+        for report in self.scanner.flush(wall_clock()) {
+            self.count(&report);
+            let value = serde_json::to_vec(&report).map_err(|e| Error::new(format!("writing a report: {e}")))?;
+            let topic = &self.shared.config.reports.name;
+            let (key, about) = (Some(report.cluster.as_bytes()), None);
+            self.send(Outgoing { topic, key, value: Some(&value), headers: None, about })?;
+        }
+        if !self.incomplete {
+            let covers = self.newly_covered();
+            self.outbox.seal(covers, self.first_record.take());
+        }
+        Ok(())
+    }
+
+    fn tell_idle(&mut self) {
+        let idle_after = self.shared.config.limits.idle_after;
+        for reading in &self.owned {
+            if let Some(silence) = reading.owned.silence(self.flushed).filter(|silence| *silence >= idle_after) {
+                self.scanner.idle(reading.slot, silence);
+            }
+        }
+    }
+
+    fn newly_covered(&mut self) -> Vec<(Partition, i64)> {
+        let moved = self.owned.iter_mut().filter(|reading| reading.sealed != reading.owned.position);
+        moved
+            .filter_map(|reading| {
+                reading.sealed = reading.owned.position;
+                Some((reading.owned.partition.clone(), reading.owned.position?))
+            })
+            .collect()
+    }
+
+    fn count(&self, report: &Report) {
+        self.shared.metrics.reports.inc();
+        let mut by_rule: HashMap<&Arc<str>, u64> = HashMap::new();
+        for found in &report.matches {
+            *by_rule.entry(&found.rule).or_default() += 1;
+        }
+        for (rule, count) in by_rule {
+            self.shared.metrics.matches.get_or_create(&RuleLabel { rule: rule.to_string() }).inc_by(count);
+        }
+    }
+
+    /// Takes note of acknowledgements; returns the offsets that may be committed now.
+    pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
+        self.outbox.collect(|_| ())?;
+        let mut offsets = BTreeMap::new();
+        while let Some(done) = self.outbox.pop_done() {
+            offsets.extend(done.covers);
+            if let Some(first_record) = done.tag {
+                self.shared.metrics.report_latency.observe(first_record.elapsed());
+            }
+        }
+        Ok(offsets.into_iter().collect())
+    }
+
+    /// Waits for acknowledgements up to `timeout`, and no longer than the wish to stop while no broker answers.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
+        let shared = self.shared;
+        let go_on = || {
+            shared.scan.beat();
+            shared.link.is_up() || !shared.shutdown.is_triggered()
+        };
+        self.outbox.wait(Instant::now() + timeout, |_| (), go_on)?;
+        self.collect()
+    }
+
+    /// Waits for all acknowledgements, however long it takes, unless the wish to stop comes.
+    pub fn wait_for_all(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
+        let shared = self.shared;
+        self.outbox.wait(Instant::now() + LONG, |_| (), || shared.keep_trying(&shared.scan))?;
+        self.collect()
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.outbox.has_room()
+    }
+
+    /// Whether enough was acknowledged that reading may go on after a pause.
+    pub fn is_relaxed(&self) -> bool {
+        self.outbox.is_relaxed()
+    }
+
+    pub fn messages_waiting(&self) -> usize {
+        self.outbox.messages()
+    }
+
+    /// How far the reports topic was written.
+    pub fn written(&self) -> BTreeMap<Partition, i64> {
+        self.outbox.written_to(&self.shared.config.reports.name)
+    }
+
+    pub fn has_read_all(&self, targets: &Targets) -> bool {
+        targets.iter().all(|(partition, &target)| {
+            let reading = self.owned.iter().find(|reading| reading.owned.partition == *partition);
+            reading.is_some_and(|reading| reading.owned.has_read_all_to(target))
+        })
+    }
+
+    pub fn end_all(&mut self) {
+        for reading in &self.owned {
+            self.scanner.end(reading.slot);
+        }
+    }
+}

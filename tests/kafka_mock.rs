@@ -1,0 +1,209 @@
+//! The Kafka edge and the service against librdkafka's mock cluster, which lives in this process.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use faultline::kafka::{Cluster, Consumer, Event, Link, Outgoing, Producer, Start};
+use faultline::service::{Stages, dead_letter};
+use rdkafka::Message;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use support::{DEADLINE, Put, Running, committed, config, eventually, produce, read_until, topic};
+
+type Mock = MockCluster<'static, DefaultProducerContext>;
+
+/// All topics of [`config`]; the mock cannot create them on request.
+fn mock() -> (Mock, String) {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    for (name, partitions) in
+        [("container-logs", 2), ("kube-events", 1), ("faultline.reports", 2), ("faultline.dead-letter", 1), ("alerts", 1)]
+    {
+        mock.create_topic(name, partitions, 1).expect("a topic");
+    }
+    let brokers = mock.bootstrap_servers();
+    (mock, brokers)
+}
+
+#[test]
+fn every_message_is_accounted_for() {
+    let (_mock, brokers) = mock();
+    let producer = Producer::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
+    for batch in 0..20 {
+        let message = Outgoing { topic: "alerts", key: Some(b"k"), value: Some(b"value"), headers: None, about: None };
+        assert!(producer.send(message, batch, || true).unwrap());
+    }
+    for batch in 0..20 {
+        let delivery = producer.wait_delivery(DEADLINE).expect("a delivery");
+        assert_eq!((delivery.ticket.batch, delivery.ticket.bytes), (batch, 6));
+        assert_eq!(delivery.outcome.unwrap().1, i64::try_from(batch).unwrap());
+    }
+}
+
+#[test]
+fn what_the_broker_will_never_take_is_said() {
+    let (mock, brokers) = mock();
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20]);
+    let producer = Producer::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
+    let message = Outgoing { topic: "alerts", key: None, value: Some(b"value"), headers: None, about: None };
+    producer.send(message, 0, || true).unwrap();
+    let error = producer.wait_delivery(DEADLINE).expect("a delivery").outcome.unwrap_err();
+    assert!(error.to_string().contains("`alerts`") && error.to_string().contains("ACLs"), "{error}");
+}
+
+#[test]
+fn existing_topics_need_no_admin_api() {
+    let (_mock, brokers) = mock();
+    let cluster = Cluster::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
+    let existing = eventually("metadata", || cluster.topics(Duration::from_secs(1)).unwrap());
+    assert_eq!(existing.get("container-logs"), Some(&2));
+    assert_eq!(cluster.create_missing(&[topic("alerts", 1)], &existing), Ok(Vec::new()));
+    let error = cluster.create_missing(&[topic("new", 1)], &existing).unwrap_err();
+    assert!(error.to_string().contains("`new`"), "{error}");
+}
+
+#[test]
+fn pausing_keeps_the_position_and_the_membership() {
+    let (_mock, brokers) = mock();
+    produce(&brokers, "kube-events", (0..50).map(|n| Put::value(format!("{n}"))));
+    let config = config(&brokers);
+    let consumer = Consumer::join(&config.connection, "g", &["kube-events"], Link::new(&brokers)).unwrap();
+    let mut read = Vec::new();
+    let mut owned = Vec::new();
+    eventually("ten records", || {
+        match consumer.poll(Duration::from_millis(50)).unwrap() {
+            Some(Event::Assigned(partitions)) => {
+                consumer.assign(&partitions, Start::Committed).unwrap();
+                owned.extend(partitions);
+            }
+            Some(Event::Message(message)) => read.push(message.offset()),
+            _ => {}
+        }
+        (read.len() == 10).then_some(())
+    });
+    consumer.pause(owned.iter()).unwrap();
+    let paused_until = Instant::now() + Duration::from_millis(300);
+    while Instant::now() < paused_until {
+        assert!(!matches!(consumer.poll(Duration::from_millis(20)).unwrap(), Some(Event::Message(_))), "paused");
+    }
+    consumer.resume(owned.iter()).unwrap();
+    let mut end = None;
+    eventually("the rest, and the end", || {
+        match consumer.poll(Duration::from_millis(50)).unwrap() {
+            Some(Event::Message(message)) => read.push(message.offset()),
+            Some(Event::Progress(states)) => end = states.iter().find_map(|(_, state)| state.end),
+            _ => {}
+        }
+        (read.len() == 50 && end == Some(50)).then_some(())
+    });
+    assert_eq!(read, (0..50).collect::<Vec<i64>>());
+    assert!(consumer.close(DEADLINE), "it leaves the group");
+}
+
+#[test]
+fn a_bounded_run_reads_everything_commits_and_ends() {
+    let (_mock, brokers) = mock();
+    for partition in 0..2 {
+        let record = |n| Put { partition, ..Put::value(format!("2026-11-22T10:00:0{}Z stdout F line {n}", n % 10)) };
+        produce(&brokers, "container-logs", (0..100).map(record));
+    }
+    Running::start(config(&brokers), Arc::default(), Stages::ALL, true).join().unwrap();
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(100));
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 1), Some(100));
+
+    // The next run starts behind what is committed, and nothing is left to read.
+    let again = Running::start(config(&brokers), Arc::default(), Stages::ALL, true);
+    let metrics = Arc::clone(&again.metrics);
+    again.join().unwrap();
+    assert!(!metrics.encode().unwrap().contains("faultline_records_total{topic=\"container-logs\"} 1"));
+}
+
+#[test]
+fn unreadable_reports_are_set_aside_with_their_reason() {
+    let (_mock, brokers) = mock();
+    let headers = vec![("trace".to_owned(), b"abc".to_vec())];
+    let junk = Put { key: Some(b"prod".to_vec()), headers, ..Put::value("no report") };
+    let newer = Put { partition: 1, ..Put::value(r#"{"version":99}"#) };
+    produce(&brokers, "faultline.reports", [junk, newer]);
+    let stages = Stages { scan: false, correlate: true };
+    Running::start(config(&brokers), Arc::default(), stages, true).join().unwrap();
+
+    let mut dead = read_until(&brokers, "faultline.dead-letter", 1, |got| got.len() >= 2);
+    dead.sort_by_key(|got| got.headers.get(dead_letter::HEADER_PARTITION).cloned());
+    assert_eq!(dead[0].key.as_deref(), Some(&b"prod"[..]));
+    assert_eq!(dead[0].value.as_deref(), Some(&b"no report"[..]));
+    let header = |index: usize, name: &str| dead[index].headers.get(name).map(String::as_str);
+    assert_eq!(header(0, "trace"), Some("abc"));
+    assert_eq!(header(0, dead_letter::HEADER_REASON), Some("unreadable_report"));
+    assert_eq!(header(0, dead_letter::HEADER_TOPIC), Some("faultline.reports"));
+    assert_eq!(header(0, dead_letter::HEADER_OFFSET), Some("0"));
+    assert!(header(0, dead_letter::HEADER_TIMESTAMP).is_some_and(|ms| ms.parse::<i64>().is_ok()));
+    assert_eq!(header(1, dead_letter::HEADER_REASON), Some("report_version"));
+    assert_eq!(committed(&brokers, "faultline-correlate", "faultline.reports", 0), Some(1));
+}
+
+#[test]
+fn a_wish_to_stop_is_heard_and_offsets_are_kept() {
+    let (_mock, brokers) = mock();
+    produce(&brokers, "kube-events", (0..10).map(|n| Put::value(format!("event {n}"))));
+    let running = Running::start(config(&brokers), Arc::default(), Stages::ALL, false);
+    eventually("the offsets are committed", || {
+        (committed(&brokers, "faultline", "kube-events", 0) == Some(10)).then_some(())
+    });
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_bounded_run_without_its_input_fails_plainly() {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    for name in ["container-logs", "faultline.reports", "faultline.dead-letter", "alerts"] {
+        mock.create_topic(name, 1, 1).expect("a topic");
+    }
+    let config = config(&mock.bootstrap_servers());
+    let error = Running::start(config, Arc::default(), Stages::ALL, true).join().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "input topics do not exist: `kube-events`; faultline does not create them"
+    );
+}
+
+#[test]
+fn no_broker_is_said_and_ctrl_c_works() {
+    let brokers = format!("127.0.0.1:{}", support::free_port());
+    let mut bounded = config(&brokers);
+    bounded.limits.connect_timeout = Duration::from_secs(1);
+    let error = Running::start(bounded, Arc::default(), Stages::ALL, true).join().unwrap_err();
+    assert!(error.to_string().starts_with(&format!("cannot reach Kafka at {brokers}: ")), "{error}");
+    assert!(error.to_string().contains("Connection refused"), "{error}");
+
+    let running = Running::start(config(&brokers), Arc::default(), Stages::ALL, false);
+    let asked = Instant::now();
+    running.stop().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn denied_access_ends_the_service_with_the_reason() {
+    let (mock, brokers) = mock();
+    mock.request_errors(
+        RDKafkaApiKey::FindCoordinator,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 50],
+    );
+    let error = Running::start(config(&brokers), Arc::default(), Stages::ALL, false).join().unwrap_err();
+    assert!(error.to_string().contains("consumer group") && error.to_string().contains("ACLs"), "{error}");
+}
+
+#[test]
+fn an_outage_loses_nothing() {
+    let (mock, brokers) = mock();
+    let running = Running::start(config(&brokers), Arc::default(), Stages::ALL, false);
+    produce(&brokers, "kube-events", (0..10).map(|n| Put::value(format!("event {n}"))));
+    eventually("the first offsets", || (committed(&brokers, "faultline", "kube-events", 0) == Some(10)).then_some(()));
+    mock.broker_down(-1).unwrap();
+    mock.broker_up(-1).unwrap();
+    produce(&brokers, "kube-events", (10..20).map(|n| Put::value(format!("event {n}"))));
+    eventually("the offsets after it", || (committed(&brokers, "faultline", "kube-events", 0) == Some(20)).then_some(()));
+    running.stop().unwrap();
+}
