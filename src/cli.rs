@@ -12,6 +12,7 @@ use crate::telemetry::LogFormat;
 
 mod commands;
 mod failure;
+mod service_config;
 
 pub use failure::Failure;
 

@@ -1,17 +1,23 @@
 //! One function per command: arguments to the module that does the work.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use tracing::level_filters::LevelFilter;
 
+use super::service_config::service_config;
 use super::{
-    Arguments, Colour, Command, ConfigCommand, ConfigFile, Failure, Global, ReplayArguments, RulesCommand, RunArguments,
+    Arguments, Colour, Command, ConfigCommand, ConfigFile, Failure, Global, ReplayArguments, RulesCommand,
+    RunArguments, Stage,
 };
+use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostics;
+use crate::ruleset::RuleSet;
+use crate::service::{self, Shutdown, Stages};
 use crate::settings::{Flag, Settings};
 use crate::telemetry;
+use crate::{rules_command, rules_files};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -62,26 +68,48 @@ fn demo() -> Result<(), Failure> {
 }
 
 fn run(arguments: &RunArguments) -> Result<(), Failure> {
-    let _settings = settings(&arguments.config, &[])?;
-    let _ = (&arguments.stages, arguments.until_end);
-    Err(not_there_yet("run"))
+    let settings = settings(&arguments.config, &[])?;
+    let rules = Arc::new(load_rules(&settings)?);
+    let stages = Stages {
+        scan: arguments.stages.contains(&Stage::Scan),
+        correlate: arguments.stages.contains(&Stage::Correlate),
+    };
+    let instance = format!("faultline-{}", std::process::id());
+    let config = service_config(&settings, &instance);
+    service::run(config, rules, stages, arguments.until_end, Shutdown::default()).map_err(Failure::running)
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
-    let _settings = settings(&arguments.config, &arguments.flags())?;
-    let _ = &arguments.files;
+    let settings = settings(&arguments.config, &arguments.flags())?;
+    let rules = Arc::new(load_rules(&settings)?);
+    let _ = (&arguments.files, rules);
     Err(not_there_yet("replay"))
 }
 
+/// The rules in force. What is wrong with them is bad usage, like a wrong configuration.
+fn load_rules(settings: &Settings) -> Result<RuleSet, Failure> {
+    match RuleSource::of(settings) {
+        RuleSource::Directory(directory) => rules_files::load(&directory).map_err(Failure::usage),
+        RuleSource::Bundled => bundled_rules(),
+    }
+}
+
+fn bundled_rules() -> Result<RuleSet, Failure> {
+    RuleSet::parse(bundled::RULES).map_err(Failure::usage)
+}
+
 fn rules(command: &RulesCommand) -> Result<(), Failure> {
-    let _: &Path = match command {
-        RulesCommand::Check(rules) | RulesCommand::Test(rules) | RulesCommand::List(rules) => &rules.directory,
-        RulesCommand::Explain { rules, input } => {
-            let _ = input;
-            &rules.directory
-        }
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let code = match command {
+        RulesCommand::Check(rules) => rules_command::check(&rules.directory, &mut out, &mut err),
+        RulesCommand::Test(rules) => rules_command::test(&rules.directory, &mut out, &mut err),
+        RulesCommand::List(rules) => rules_command::list(&rules.directory, &mut out, &mut err),
+        RulesCommand::Explain { .. } => return Err(not_there_yet("rules explain")),
     };
-    Err(not_there_yet("rules"))
+    match code.map_err(Failure::running)? {
+        0 => Ok(()),
+        code => Err(Failure::told(code)),
+    }
 }
 
 fn not_there_yet(command: &str) -> Failure {

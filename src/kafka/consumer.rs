@@ -71,7 +71,13 @@ impl Consumer {
     /// # Errors
     /// When librdkafka refuses the configuration or the subscription.
     pub fn join(connection: &Connection, group: &str, topics: &[&str], link: Arc<Link>) -> Result<Self, Error> {
-        let context = Context { link, notices: Mutex::default(), waiting: AtomicBool::new(false), closing: AtomicBool::new(false), commits: AtomicU64::new(0) };
+        let context = Context {
+            link,
+            notices: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
+        };
         let inner: BaseConsumer<Context> = connection
             .consumer(group)
             .create_with_context(context)

@@ -44,8 +44,7 @@ pub fn topic(name: &str, partitions: i32) -> TopicSpec {
 
 /// A configuration whose times suit a test.
 pub fn config(brokers: &str) -> Config {
-    let input =
-        |name: &str, expect| Input { topics: vec![name.to_owned()], expect, format: Format::Auto };
+    let input = |name: &str, expect| Input { topics: vec![name.to_owned()], expect, format: Format::Auto };
     Config {
         connection: Connection {
             brokers: brokers.to_owned(),
@@ -135,8 +134,7 @@ impl Put {
 }
 
 pub fn produce(brokers: &str, topic: &str, records: impl IntoIterator<Item = Put>) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
     for put in records {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(put.partition);
         record.key = put.key.as_deref();
