@@ -73,9 +73,9 @@ fn lookup_win32(code: u32) -> Option<Meaning> {
     WIN32.get(&wrapped_win32(code).unwrap_or(code)).copied()
 }
 
+/// Windows' container tools print bare Win32 codes (`0x5`) where they print HRESULTs too.
 fn lookup_hresult(code: u32) -> Option<Meaning> {
-    let listed = HRESULT.get(&code).copied();
-    listed.or_else(|| wrapped_win32(code).and_then(|win32| WIN32.get(&win32).copied()))
+    HRESULT.get(&code).copied().or_else(|| lookup_win32(code))
 }
 
 /// The Win32 code of a `HRESULT_FROM_WIN32` value: severity 1, facility 7.
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(name(CodeTable::Hresult, "0x80070070"), Some("ERROR_DISK_FULL"));
         assert_eq!(name(CodeTable::Hresult, "2147943568"), Some("ERROR_NOT_FOUND"));
         assert_eq!(name(CodeTable::Hresult, "0x80070005"), Some("E_ACCESSDENIED"));
+        assert_eq!(name(CodeTable::Hresult, "0x1392"), Some("ERROR_OBJECT_ALREADY_EXISTS"));
         assert_eq!(name(CodeTable::ExitCode, "137"), Some("SIGKILL"));
         assert_eq!(name(CodeTable::ExitCode, "3221225786"), Some("STATUS_CONTROL_C_EXIT"));
     }
