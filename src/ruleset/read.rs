@@ -30,13 +30,6 @@ const SEVERITIES: [(&str, Severity); 4] = [
     ("info", Severity::Info),
 ];
 
-const TABLES: [(&str, CodeTable); 4] = [
-    ("win32", CodeTable::Win32),
-    ("hresult", CodeTable::Hresult),
-    ("ntstatus", CodeTable::Ntstatus),
-    ("exit_code", CodeTable::ExitCode),
-];
-
 /// Reads the rule and where it is. What is wrong is reported; the rule then only serves to find further errors.
 /// `index` is its place in the file. `None`: not even its id is known.
 pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(Rule, Origin)> {
@@ -254,7 +247,7 @@ fn codes(item: &Item<'_>, captures: Option<&[String]>) -> BTreeMap<String, CodeT
                 existing(capture, captures)
             ));
         }
-        if let Some(table) = table.enumeration(&TABLES) {
+        if let Some(table) = table.enumeration(&CodeTable::NAMED) {
             codes.insert(capture.to_owned(), table);
         }
     }
