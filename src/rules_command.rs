@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use crate::document::format_duration;
 use crate::rules_files::{LoadError, load};
 use crate::ruleset::RuleSet;
-use crate::scanner::naive::{Condition, example_entries, explain as conditions, matches_naive};
+use crate::scanner::naive::{Condition, example_entry, explain as conditions, matches_naive};
 use crate::signature::{Accuses, Example, Rule, Trigger};
 
 mod explain;
@@ -123,16 +123,16 @@ fn expectations(rule: &Rule) -> impl Iterator<Item = (&Example, bool)> {
 }
 
 fn failure(rule: &Rule, example: &Example, should_match: bool) -> Option<String> {
-    let entries = example_entries(rule, example);
-    if entries.iter().any(|entry| matches_naive(rule, entry)) == should_match {
+    let entry = example_entry(rule, example);
+    if matches_naive(rule, &entry) == should_match {
         return None;
     }
     if !should_match {
         return Some(format!("must not match, but does: {}", shown_example(example)));
     }
-    let missing: Vec<String> =
-        entries.iter().flat_map(|entry| conditions(rule, entry)).filter(|c| !c.holds).map(|c| c.text).collect();
-    let why = if missing.is_empty() { "nothing in it is for such an entry".to_owned() } else { missing.join(", ") };
+    let missing = conditions(rule, &entry).into_iter().filter(|condition| !condition.holds);
+    let missing = missing.map(|condition| condition.text).collect::<Vec<_>>().join(", ");
+    let why = if missing.is_empty() { "it has nothing for such an entry" } else { &missing };
     Some(format!("must match, but does not ({why}): {}", shown_example(example)))
 }
 

@@ -119,8 +119,7 @@ pub struct Examples {
 /// One line or event that a rule is tried on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Example {
-    /// Tried as a log message where the rule has `log`, and as an event's message where it has `event`;
-    /// the event then has the rule's first reason and its type.
+    /// A log message. In a rule without `log`: the message of an event with the rule's first reason and its type.
     Text(String),
     /// An event with just these values; what is left out is empty.
     Event { reason: String, event_type: String, message: String },

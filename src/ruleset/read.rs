@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 use crate::codes::CodeTable;
 use crate::document::{Collector, Entry, Item, Node, Origin, Section, Value, suggestion};
@@ -30,13 +30,6 @@ const SEVERITIES: [(&str, Severity); 4] = [
     ("info", Severity::Info),
 ];
 
-const TABLES: [(&str, CodeTable); 4] = [
-    ("win32", CodeTable::Win32),
-    ("hresult", CodeTable::Hresult),
-    ("ntstatus", CodeTable::Ntstatus),
-    ("exit_code", CodeTable::ExitCode),
-];
-
 /// Reads the rule and where it is. What is wrong is reported; the rule then only serves to find further errors.
 /// `index` is its place in the file. `None`: not even its id is known.
 pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(Rule, Origin)> {
@@ -49,8 +42,10 @@ pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(
     let severity = section.require("severity").and_then(|item| item.enumeration(&SEVERITIES));
     let mut accuses = Accuses::Pod;
     section.read("scope", &mut accuses, |item| item.enumeration(&[("pod", Accuses::Pod), ("node", Accuses::Node)]));
-    let (log, event) = section.require("match").as_ref().map(patterns).unwrap_or_default();
-    let codes = section.get("codes").map(|item| codes(&item, &capture_names(&log, &event))).unwrap_or_default();
+    let patterns = section.require("match").as_ref().and_then(patterns);
+    let captures = patterns.as_ref().map(capture_names);
+    let codes = section.get("codes").map(|item| codes(&item, captures.as_deref())).unwrap_or_default();
+    let (log, event) = patterns.unwrap_or_default();
     let trigger = section.get("trigger").and_then(|item| trigger(&item, accuses)).unwrap_or_default();
     let action = section.get("action").and_then(|item| action(&item));
     let runbook = section.get("runbook").and_then(|item| runbook(&item));
@@ -114,14 +109,25 @@ fn rule_title(item: &Item<'_>) -> Option<String> {
 
 type Patterns = (Option<TextPattern>, Option<EventPattern>);
 
-fn patterns(item: &Item<'_>) -> Patterns {
-    let Some(mut section) = item.section() else { return Patterns::default() };
+/// `None` where a part that was given could not be read: its captures are not known then.
+fn patterns(item: &Item<'_>) -> Option<Patterns> {
+    let mut section = item.section()?;
     let (log, event) = (section.get("log"), section.get("event"));
     if log.is_none() && event.is_none() {
         section.place().error("needs `log` or `event`: there is nothing to match");
     }
     section.finish();
-    (log.and_then(|item| text_pattern(&item, false)), event.and_then(|item| event_pattern(&item)))
+    let log = log.map(|item| text_pattern(&item, false));
+    let event = event.map(|item| event_pattern(&item));
+    Some((complete(log)?, complete(event)?))
+}
+
+/// What was not given is complete; what was given must have been read.
+fn complete<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        Some(None) => None,
+        other => Some(other.flatten()),
+    }
 }
 
 fn event_pattern(item: &Item<'_>) -> Option<EventPattern> {
@@ -137,7 +143,7 @@ fn event_pattern(item: &Item<'_>) -> Option<EventPattern> {
     }
     section.finish();
     pattern.reason = reason.as_ref().and_then(filled_list).unwrap_or_default();
-    pattern.message = message.and_then(|item| text_pattern(&item, reason.is_some()));
+    pattern.message = complete(message.map(|item| text_pattern(&item, reason.is_some())))?;
     Some(pattern)
 }
 
@@ -156,8 +162,8 @@ fn text_pattern(item: &Item<'_>, narrowed: bool) -> Option<TextPattern> {
     pattern.regex = regex.as_ref().and_then(|item| compile(item, pattern.ignore_case));
     check_contradiction(&section, &pattern);
     section.finish();
-    if let Some(regex) = &regex {
-        check_regex(regex, &pattern, narrowed);
+    if let Some(item) = &regex {
+        check_regex(item, pattern.regex.as_ref()?, &pattern, narrowed);
     }
     Some(pattern)
 }
@@ -181,7 +187,7 @@ fn literals(item: &Item<'_>) -> Option<Vec<String>> {
     Some(literals)
 }
 
-fn compile(item: &Item<'_>, ignore_case: bool) -> Option<regex::Regex> {
+fn compile(item: &Item<'_>, ignore_case: bool) -> Option<Regex> {
     let pattern = item.filled_text()?;
     if pattern.len() > MAX_REGEX_BYTES {
         item.error(format!("a regex has at most {MAX_REGEX_BYTES} bytes"));
@@ -209,8 +215,7 @@ fn check_contradiction(section: &Section<'_>, pattern: &TextPattern) {
 }
 
 /// A regex that nothing narrows down should have a literal of its own, and must not match everything.
-fn check_regex(item: &Item<'_>, pattern: &TextPattern, narrowed: bool) {
-    let Some(regex) = &pattern.regex else { return };
+fn check_regex(item: &Item<'_>, regex: &Regex, pattern: &TextPattern, narrowed: bool) {
     if narrowed || !pattern.all.is_empty() || !pattern.any.is_empty() {
         return;
     }
@@ -224,22 +229,25 @@ fn check_regex(item: &Item<'_>, pattern: &TextPattern, narrowed: bool) {
     }
 }
 
-fn capture_names(log: &Option<TextPattern>, event: &Option<EventPattern>) -> Vec<String> {
+fn capture_names((log, event): &Patterns) -> Vec<String> {
     let texts = [log.as_ref(), event.as_ref().and_then(|event| event.message.as_ref())];
     let regexes = texts.into_iter().flatten().filter_map(|text| text.regex.as_ref());
     regexes.flat_map(|regex| regex.capture_names().flatten().map(str::to_owned)).collect()
 }
 
-fn codes(item: &Item<'_>, captures: &[String]) -> BTreeMap<String, CodeTable> {
+/// `captures`: the names that the rule's regexes have, where they could be read.
+fn codes(item: &Item<'_>, captures: Option<&[String]>) -> BTreeMap<String, CodeTable> {
     let mut codes = BTreeMap::new();
     for (capture, table) in item.entries().unwrap_or_default() {
-        if !captures.iter().any(|name| name == capture) {
+        if let Some(captures) = captures
+            && !captures.iter().any(|name| name == capture)
+        {
             table.error(format!(
                 "no regex of the rule has a capture `(?P<{capture}>…)`; {}",
                 existing(capture, captures)
             ));
         }
-        if let Some(table) = table.enumeration(&TABLES) {
+        if let Some(table) = table.enumeration(&CodeTable::NAMED) {
             codes.insert(capture.to_owned(), table);
         }
     }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::codes::CodeTable;
 use crate::signature::{Accuses, Example, Severity, Trigger};
@@ -211,4 +213,24 @@ fn the_automaton_stays_bounded() {
         parse(&text).unwrap_err().to_string(),
         "r.yaml:6: rule r5: the literals of all rules together exceed 1048576 bytes"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    /// Whatever is typed into a rule file leads to rules or to messages, and every message has its place.
+    #[test]
+    fn damaged_files_are_no_surprise(cuts in proptest::collection::vec((0..FOUNDING.len(), 0..8usize, "[-:{}\\[\\]\"' \n#&*!|>a0]{0,3}"), 1..4)) {
+        let mut text = FOUNDING.to_owned();
+        for (at, length, insert) in cuts {
+            let at = at.min(text.len());
+            text.replace_range(at..(at + length).min(text.len()), &insert);
+        }
+        if let Err(diagnostics) = parse(&text) {
+            prop_assert!(diagnostics.has_errors());
+            for diagnostic in diagnostics.iter() {
+                prop_assert!(diagnostic.to_string().starts_with("r.yaml"), "{diagnostic}");
+            }
+        }
+    }
 }

@@ -39,18 +39,16 @@ fn contains(text: &str, literal: &str, ignore_case: bool) -> bool {
     if ignore_case { text.to_ascii_lowercase().contains(&literal.to_ascii_lowercase()) } else { text.contains(literal) }
 }
 
-/// The entries that an example of the rule stands for; the rule matches the example when it matches one of them.
-pub fn example_entries<'e>(rule: &'e Rule, example: &'e Example) -> Vec<Entry<'e>> {
+/// The entry that an example of the rule stands for.
+pub fn example_entry<'e>(rule: &'e Rule, example: &'e Example) -> Entry<'e> {
     match example {
-        Example::Text(text) => {
-            let log = rule.log.is_some().then(|| log_entry(text));
-            log.into_iter().chain(assumed_event(rule, text)).collect()
-        }
-        Example::Event { reason, event_type, message } => vec![event_entry(reason, event_type, message)],
+        Example::Text(text) if rule.log.is_some() => log_entry(text),
+        Example::Text(text) => assumed_event(rule, text).unwrap_or_else(|| log_entry(text)),
+        Example::Event { reason, event_type, message } => event_entry(reason, event_type, message),
     }
 }
 
-/// A text as the message of such an event as the rule wants: with its first reason, and its type.
+/// A text as the message of such an event as the rule wants: with its first reason, and its type. `None`: it wants none.
 pub fn assumed_event<'e>(rule: &'e Rule, text: &'e str) -> Option<Entry<'e>> {
     let pattern = rule.event.as_ref()?;
     let reason = pattern.reason.first().map_or("", String::as_str);

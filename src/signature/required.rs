@@ -67,7 +67,27 @@ fn choice(prefixes: &Seq) -> Option<Choice> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+        #[test]
+        fn every_match_holds_one_of_them(texts in [
+            "task [a-z]{1,5}:[0-9]+ blocked for more than [0-9]+ ?s", "(nf|ip)_conntrack: table full", "[ab]{0,3}(oops|ouch)+",
+            "(?i)no space left", "x?(abc|abcd)y*", "(a|b|c)foo(d|e)?bar", "[0-9]{3,5}(?i:Kelvin)", "(no literal|[0-9])",
+        ].map(|pattern| string_regex(pattern).unwrap().prop_map(move |text| (pattern, text)))) {
+            for (pattern, text) in texts {
+                let folded = text.to_ascii_lowercase();
+                if let Some(literals) = required_literals(pattern, false) {
+                    prop_assert!(literals.iter().any(|literal| folded.contains(literal)), "{pattern}: {text:?} {literals:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn finds_literals_wherever_they_stand() {

@@ -97,6 +97,20 @@ fn a_scratch_serves_several_matchers() {
 }
 
 #[test]
+fn regexes_without_literals_of_their_rule_wait_for_their_own() {
+    let regex = |pattern| TextPattern { regex: Some(Regex::new(pattern).unwrap()), ..TextPattern::default() };
+    let matcher = matcher(vec![
+        rule(0, Some(regex(r"task \w+ blocked")), None),
+        rule(1, Some(regex(r"^\d+$")), None),
+        rule(2, None, Some(EventPattern { reason: vec!["Evicted".into()], ..EventPattern::default() })),
+    ]);
+    assert_eq!(matcher.logs.always, [1], "only what has no literal is tried on every message");
+    assert_eq!(matcher.events.always, [0], "the first of the events' clauses wants any message");
+    assert_eq!(hits(&matcher, &log("task docker blocked")), [(0, Vec::new())]);
+    assert_eq!(hits(&matcher, &log("4711")), [(1, Vec::new())]);
+}
+
+#[test]
 fn no_rules_match_nothing() {
     assert_eq!(hits(&matcher(Vec::new()), &log("anything")), []);
 }
