@@ -9,5 +9,6 @@ pub mod record;
 pub mod report;
 pub mod ruleset;
 pub mod scanner;
+pub mod scenario;
 pub mod signature;
 pub mod time;
