@@ -6,6 +6,7 @@ pub mod correlator;
 pub mod decode;
 pub mod names;
 pub mod record;
+pub mod replay;
 pub mod report;
 pub mod ruleset;
 pub mod scanner;
