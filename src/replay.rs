@@ -1,0 +1,3 @@
+//! The same engine over files, without a broker.
+
+pub mod source;
