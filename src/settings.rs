@@ -116,6 +116,10 @@ pub struct Http {
 pub struct Limits {
     /// Reports sent and not yet acknowledged; at the bound scanning pauses.
     pub reports_in_flight: usize,
+    /// Messages of one stage (reports, dead letters, alerts) sent and not yet acknowledged, and their bytes; at either
+    /// bound the stage pauses.
+    pub messages_in_flight: usize,
+    pub bytes_in_flight: usize,
     /// What librdkafka holds fetched and not yet processed, and sent and not yet acknowledged. Bytes, per client.
     pub fetch_queue_bytes: usize,
     pub producer_queue_bytes: usize,
@@ -248,7 +252,13 @@ impl Default for Http {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { reports_in_flight: 64, fetch_queue_bytes: 64 << 20, producer_queue_bytes: 64 << 20 }
+        Limits {
+            reports_in_flight: 64,
+            messages_in_flight: 10_000,
+            bytes_in_flight: 32 << 20,
+            fetch_queue_bytes: 64 << 20,
+            producer_queue_bytes: 64 << 20,
+        }
     }
 }
 
