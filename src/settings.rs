@@ -76,7 +76,7 @@ pub struct Topics {
     pub dead_letter: String,
 }
 
-/// How the topics of [`Topics`] are created when they are missing.
+/// How the topics of [`Topics`] and of the outputs are created when they are missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InternalTopics {
     pub partitions: u16,
@@ -130,13 +130,8 @@ pub struct Limits {
 pub enum Error {
     #[error("cannot read configuration file `{}`: {error}", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("invalid configuration{}", indented(.0))]
+    #[error("invalid configuration{}", .0.indented())]
     Invalid(Diagnostics),
-}
-
-/// A line for each under the heading.
-fn indented(diagnostics: &Diagnostics) -> String {
-    diagnostics.iter().map(|diagnostic| format!("\n  {diagnostic}")).collect()
 }
 
 impl Settings {
