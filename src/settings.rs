@@ -76,7 +76,7 @@ pub struct Topics {
     pub dead_letter: String,
 }
 
-/// How the topics of [`Topics`] are created when they are missing.
+/// How the topics of [`Topics`] and of the outputs are created when they are missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InternalTopics {
     pub partitions: u16,
@@ -116,6 +116,10 @@ pub struct Http {
 pub struct Limits {
     /// Reports sent and not yet acknowledged; at the bound scanning pauses.
     pub reports_in_flight: usize,
+    /// Messages of one stage (reports, dead letters, alerts) sent and not yet acknowledged, and their bytes; at either
+    /// bound the stage pauses.
+    pub messages_in_flight: usize,
+    pub bytes_in_flight: usize,
     /// What librdkafka holds fetched and not yet processed, and sent and not yet acknowledged. Bytes, per client.
     pub fetch_queue_bytes: usize,
     pub producer_queue_bytes: usize,
@@ -126,13 +130,8 @@ pub struct Limits {
 pub enum Error {
     #[error("cannot read configuration file `{}`: {error}", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("invalid configuration{}", indented(.0))]
+    #[error("invalid configuration{}", .0.indented())]
     Invalid(Diagnostics),
-}
-
-/// A line for each under the heading.
-fn indented(diagnostics: &Diagnostics) -> String {
-    diagnostics.iter().map(|diagnostic| format!("\n  {diagnostic}")).collect()
 }
 
 impl Settings {
@@ -248,7 +247,13 @@ impl Default for Http {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { reports_in_flight: 64, fetch_queue_bytes: 64 << 20, producer_queue_bytes: 64 << 20 }
+        Limits {
+            reports_in_flight: 64,
+            messages_in_flight: 10_000,
+            bytes_in_flight: 32 << 20,
+            fetch_queue_bytes: 64 << 20,
+            producer_queue_bytes: 64 << 20,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     RunArguments, Stage,
 };
 use crate::bundled::{self, RuleSource};
-use crate::document::Diagnostics;
+use crate::document::Diagnostic;
 use crate::ruleset::RuleSet;
 use crate::service::{self, Shutdown, Stages};
 use crate::settings::{Flag, Settings};
@@ -47,15 +47,13 @@ fn start_logging(global: &Global, command: &Command) -> Result<(), Failure> {
 
 fn settings(config: &ConfigFile, flags: &[Flag]) -> Result<Settings, Failure> {
     let (settings, warnings) = Settings::load(config.file.as_deref(), flags).map_err(Failure::usage)?;
-    tell(&warnings);
+    warnings.iter().for_each(tell);
     Ok(settings)
 }
 
-fn tell(warnings: &Diagnostics) {
-    for warning in warnings.iter() {
-        // Where stderr is gone there is nobody to tell.
-        let _ = writeln!(io::stderr(), "faultline: {warning}");
-    }
+fn tell(warning: &Diagnostic) {
+    // Where stderr is gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "faultline: {warning}");
 }
 
 fn show_config(config: &ConfigFile) -> Result<(), Failure> {

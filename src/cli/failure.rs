@@ -28,17 +28,26 @@ impl Failure {
         Failure { code, error: None }
     }
 
-    /// Writes `faultline: …` to stderr: the error and what caused it, in one line each and without a backtrace.
+    /// Writes `faultline: …` to stderr: the error and what caused it, never a backtrace.
     pub fn report(&self) -> ExitCode {
         if let Some(error) = &self.error {
             if is_broken_pipe(error) {
                 return ExitCode::SUCCESS;
             }
             // Where stderr is gone there is nobody to tell.
-            let _ = writeln!(io::stderr(), "faultline: {error:#}");
+            let _ = writeln!(io::stderr(), "faultline: {}", told_once(error));
         }
         ExitCode::from(self.code)
     }
+}
+
+/// The error and its causes, without those that the one above already quotes.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        told if told.is_empty() => cause,
+        told if told.ends_with(&cause) => told,
+        told => format!("{told}: {cause}"),
+    })
 }
 
 /// The reader of our stdout has seen enough (`| head`): not our failure.
@@ -61,6 +70,13 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let error =
+            anyhow::anyhow!("connection refused").context("cannot reach a:1: connection refused").context("run");
+        assert_eq!(told_once(&error), "run: cannot reach a:1: connection refused");
+    }
 
     #[test]
     fn a_broken_pipe_anywhere_below_is_success() {

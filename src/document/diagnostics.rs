@@ -63,6 +63,11 @@ impl Diagnostics {
         self.0.iter().any(|diagnostic| diagnostic.level == Level::Error)
     }
 
+    /// A line for each, below a heading.
+    pub fn indented(&self) -> String {
+        self.0.iter().map(|diagnostic| format!("\n  {diagnostic}")).collect()
+    }
+
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter().filter(|diagnostic| diagnostic.level == Level::Warning)
     }

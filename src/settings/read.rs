@@ -271,6 +271,8 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("pod_ttl", &mut state.pod_ttl, |item| item.duration_within(Duration::from_secs(60)..=WEEK));
     let service = &mut settings.limits;
     section.read("reports_in_flight", &mut service.reports_in_flight, |item| item.number(1..=100_000));
+    section.read("messages_in_flight", &mut service.messages_in_flight, |item| item.number(1..=1_000_000));
+    section.read("bytes_in_flight", &mut service.bytes_in_flight, |item| item.bytes(1 << 20..=1 << 31));
     section.read("fetch_queue_bytes", &mut service.fetch_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
     section.read("producer_queue_bytes", &mut service.producer_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
 }

@@ -122,6 +122,8 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.duration("pod_ttl", state.pod_ttl);
     let service = &settings.limits;
     yaml.plain("reports_in_flight", service.reports_in_flight);
+    yaml.plain("messages_in_flight", service.messages_in_flight);
+    yaml.bytes("bytes_in_flight", service.bytes_in_flight);
     yaml.bytes("fetch_queue_bytes", service.fetch_queue_bytes);
     yaml.bytes("producer_queue_bytes", service.producer_queue_bytes);
     yaml.end();
