@@ -25,7 +25,17 @@ pub struct Source {
     reader: Box<dyn BufRead + Send>,
     max_line_bytes: usize,
     lines: i64,
+    /// Told by the first line that is not blank.
+    layout: Option<Layout>,
     progress: Progress,
+}
+
+/// How records lie in a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    OnePerLine,
+    /// Indented JSON, as `kubectl -o json` writes it: a record ends where its first bracket is closed.
+    Indented,
 }
 
 /// One record of a source.
@@ -121,14 +131,14 @@ impl Source {
         } else {
             Box::new(input)
         };
-        Ok(Source { reader, max_line_bytes, lines: 0, progress })
+        Ok(Source { reader, max_line_bytes, lines: 0, layout: None, progress })
     }
 
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// The next line that is not blank; `None` at the end.
+    /// The next record: a line that is not blank, or an indented JSON value; `None` at the end.
     ///
     /// # Errors
     /// Reading or decompressing fails; what was read before stays valid.
@@ -136,15 +146,47 @@ impl Source {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            let Some(content) = self.read_line()? else { return Ok(None) };
             let number = self.lines;
-            self.lines += 1;
-            match content {
-                Content::Value(bytes) if bytes.trim_ascii().is_empty() => continue,
-                Content::Value(bytes) => return Ok(Some(unwrap_envelope(bytes, number))),
-                content => return Ok(Some(Line { number, content, envelope: None })),
+            let Some(content) = self.read_line()? else { return Ok(None) };
+            let Content::Value(bytes) = content else { return Ok(Some(Line { number, content, envelope: None })) };
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            let opens = matches!(bytes.trim_ascii_end(), b"{" | b"[");
+            let layout = *self.layout.get_or_insert(if opens { Layout::Indented } else { Layout::OnePerLine });
+            let content =
+                if opens && layout == Layout::Indented { self.read_indented(bytes)? } else { Content::Value(bytes) };
+            return Ok(Some(match content {
+                Content::Value(bytes) => unwrap_envelope(bytes, number),
+                content => Line { number, content, envelope: None },
+            }));
+        }
+    }
+
+    /// The rest of an indented value up to its closing bracket, the only one that is not indented.
+    fn read_indented(&mut self, mut value: Vec<u8>) -> io::Result<Content> {
+        let mut length = value.len() as u64;
+        while let Some(content) = self.read_line()? {
+            let line = match content {
+                Content::Value(line) => line,
+                Content::TooLarge(more) => {
+                    length += more;
+                    continue;
+                }
+                Content::Tombstone => continue,
+            };
+            length += 1 + line.len() as u64;
+            if length <= self.max_line_bytes as u64 {
+                value.push(b'\n');
+                value.extend_from_slice(&line);
+            } else {
+                value = Vec::new();
+            }
+            if matches!(line.trim_ascii_end(), b"}" | b"]") {
+                break;
             }
         }
+        Ok(if length > self.max_line_bytes as u64 { Content::TooLarge(length) } else { Content::Value(value) })
     }
 
     /// One line without its end. Of one that is too long only its length is kept.
@@ -177,6 +219,7 @@ impl Source {
                 break;
             }
         }
+        self.lines += 1;
         if length > self.max_line_bytes as u64 {
             return Ok(Some(Content::TooLarge(length)));
         }
@@ -314,6 +357,24 @@ mod tests {
         let too_large = |number| Line { number, content: Content::TooLarge(100_000), envelope: None };
         assert_eq!(found, [value(0, "a"), too_large(1), value(2, &"y".repeat(50)), value(3, "b"), too_large(4)]);
         assert!(found[1].record().is_none());
+    }
+
+    #[test]
+    fn an_indented_file_holds_values_of_many_lines() {
+        let text = "\n{\n  \"items\": [\n    {}\n  ]\n}\n{\r\n  \"b\": 1\r\n}\n[\n]\nplain\n";
+        let found = lines(source(text.as_bytes(), 100));
+        let expected = [
+            value(1, "{\n  \"items\": [\n    {}\n  ]\n}"),
+            value(6, "{\n  \"b\": 1\n}"),
+            value(9, "[\n]"),
+            value(11, "plain"),
+        ];
+        assert_eq!(found, expected);
+        let found = lines(source(text.as_bytes(), 20));
+        assert_eq!(found[0].content, Content::TooLarge(27));
+        assert_eq!(found[1..], expected[1..]);
+        // A bracket on a line of its own means nothing in a file that began with lines.
+        assert_eq!(lines(source(b"a\n{\nb\n", 100)).len(), 3);
     }
 
     #[test]
