@@ -1,11 +1,29 @@
 //! The correlate stage: a deterministic state machine over the reports of one cluster.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::report::Report;
+use crate::report::{ChangeKind, Match, Report};
 use crate::ruleset::RuleSet;
+use crate::signature::{Accuses, Rule};
+use crate::time::Timestamp;
+
+mod exposure;
+mod failures;
+mod incident;
+mod inventory;
+mod reconcile;
+mod story;
+mod watermark;
+mod window;
+
+use failures::{Bounds, Failures};
+use incident::Incident;
+use inventory::{Inventory, PodKey};
+use watermark::Watermarks;
+use window::SlidingWindow;
 
 /// What an operator can set; the names are those of the configuration.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -98,7 +116,33 @@ impl Default for Limits {
 
 /// The state of one cluster.
 pub struct Correlator {
-    _rules: Arc<RuleSet>,
+    cluster: Arc<str>,
+    rules: Arc<RuleSet>,
+    options: Options,
+    /// Rules that say only that a pod fails, not why.
+    generic_rules: BTreeSet<Arc<str>>,
+    watermarks: Watermarks,
+    inventory: Inventory,
+    failures: Failures,
+    windows: BTreeMap<WindowKey, SlidingWindow>,
+    event_counts: BTreeMap<Arc<str>, EventSeen>,
+    incidents: BTreeMap<String, Incident>,
+    /// The first event time of all.
+    began: Option<Timestamp>,
+    /// The end of the newest window that was evaluated.
+    evaluated: Option<Timestamp>,
+    /// Numbers the alerts of this cluster.
+    sequence: u64,
+}
+
+/// Node (`None` where no record told it) and rule.
+type WindowKey = (Option<Arc<str>>, Arc<str>);
+
+/// The cumulative count of a Kubernetes event when it was last seen.
+#[derive(Clone, Copy, Debug)]
+struct EventSeen {
+    count: u32,
+    at: Timestamp,
 }
 
 /// What one report led to.
@@ -130,6 +174,34 @@ pub struct Counts {
     pub evicted_incidents: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        // Named one by one, so that a new count cannot be forgotten.
+        let Counts {
+            matches,
+            duplicates,
+            late,
+            too_old,
+            unknown_rule,
+            evaluations,
+            evicted_nodes,
+            evicted_pods,
+            evicted_failing_pods,
+            evicted_incidents,
+        } = other;
+        self.matches += matches;
+        self.duplicates += duplicates;
+        self.late += late;
+        self.too_old += too_old;
+        self.unknown_rule += unknown_rule;
+        self.evaluations += evaluations;
+        self.evicted_nodes += evicted_nodes;
+        self.evicted_pods += evicted_pods;
+        self.evicted_failing_pods += evicted_failing_pods;
+        self.evicted_incidents += evicted_incidents;
+    }
+}
+
 /// How much state there is, for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sizes {
@@ -141,16 +213,233 @@ pub struct Sizes {
 }
 
 impl Correlator {
-    pub fn new(_cluster: Arc<str>, rules: Arc<RuleSet>, _options: Options) -> Self {
-        Correlator { _rules: rules }
+    pub fn new(cluster: Arc<str>, rules: Arc<RuleSet>, options: Options) -> Self {
+        let is_generic = |rule: &&Rule| {
+            rule.log.is_none() && rule.event.as_ref().is_some_and(|event| event.reason.iter().any(|r| r == "BackOff"))
+        };
+        Correlator {
+            cluster,
+            generic_rules: rules.rules().iter().filter(is_generic).map(|rule| Arc::clone(&rule.id)).collect(),
+            rules,
+            options,
+            watermarks: Watermarks::new(options.windows.size),
+            inventory: Inventory::new(options.limits),
+            failures: Failures::default(),
+            windows: BTreeMap::new(),
+            event_counts: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            began: None,
+            evaluated: None,
+            sequence: 0,
+        }
     }
 
     /// Takes in one report; when it moved the watermark past a slide boundary, the windows are evaluated.
-    pub fn apply(&mut self, _report: &Report) -> Outcome {
-        Outcome::default()
+    pub fn apply(&mut self, report: &Report) -> Outcome {
+        let mut outcome = Outcome::default();
+        let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
+        self.began = self.began.or_else(|| earliest(report));
+        self.take_changes(report, &seen_below);
+        self.take_matches(report, &seen_below, &mut outcome.counts);
+        self.take_presence(report);
+        self.advance(&mut outcome);
+        outcome.counts.evicted_pods = std::mem::take(&mut self.inventory.evicted_pods);
+        outcome.counts.evicted_nodes = std::mem::take(&mut self.inventory.evicted_nodes);
+        outcome.counts.evicted_failing_pods = std::mem::take(&mut self.failures.evicted);
+        outcome
     }
 
     pub fn sizes(&self) -> Sizes {
-        Sizes::default()
+        Sizes {
+            partitions: self.watermarks.len(),
+            nodes: self.inventory.nodes.len(),
+            pods: self.inventory.pods.len(),
+            failing_pods: self.failures.pods.len(),
+            incidents: self.incidents.len(),
+        }
+    }
+
+    fn take_presence(&mut self, report: &Report) {
+        for presence in &report.presence {
+            let Some(pod) = report.pods.get(presence.pod as usize) else { continue };
+            let key = self.inventory.saw_logs(pod, presence.first, presence.last);
+            if let Some(failing) = self.failures.pods.get_mut(&key) {
+                failing.logged(presence.first, presence.last);
+            }
+        }
+    }
+
+    fn take_changes(&mut self, report: &Report, seen_below: &[i64]) {
+        for change in &report.changes {
+            if is_seen(seen_below, change.partition, change.offset) {
+                continue;
+            }
+            if let Some(pod) = change.pod.and_then(|pod| report.pods.get(pod as usize)) {
+                self.inventory.change_pod(pod, change.kind, change.time);
+            }
+            if let Some(node) = &change.node {
+                self.inventory.change_node(node, change.kind, change.time);
+                if change.kind == ChangeKind::NodeReady {
+                    self.forgive_not_ready(node);
+                }
+            }
+        }
+    }
+
+    /// A node that is ready again no longer accuses itself of not being so.
+    fn forgive_not_ready(&mut self, node: &Arc<str>) {
+        let Some(failing) = self.failures.nodes.get_mut(node) else { return };
+        let rules = &self.rules;
+        let tells_not_ready = |id: &str| {
+            let event = rules.get(id).and_then(|rule| rule.event.as_ref());
+            event.is_some_and(|event| event.reason.iter().any(|reason| reason == "NodeNotReady"))
+        };
+        failing.rules.retain(|id, _| !tells_not_ready(id));
+        if failing.rules.is_empty() {
+            self.failures.nodes.remove(node);
+        }
+    }
+
+    fn take_matches(&mut self, report: &Report, seen_below: &[i64], counts: &mut Counts) {
+        let rules = Arc::clone(&self.rules);
+        for matched in &report.matches {
+            if is_seen(seen_below, matched.partition, matched.offset) {
+                counts.duplicates += 1;
+                continue;
+            }
+            let Some(rule) = rules.get(&matched.rule) else {
+                counts.unknown_rule += 1;
+                continue;
+            };
+            if let Some(age) = self.watermarks.current().map(|watermark| watermark.since(matched.time)) {
+                if age > self.options.windows.size {
+                    counts.too_old += 1;
+                    continue;
+                }
+                counts.late += u64::from(age > self.options.windows.allowed_lateness);
+            }
+            let occurrences = self.occurrences(matched);
+            if occurrences > 0 {
+                counts.matches += occurrences;
+                self.take_match(report, matched, rule, occurrences);
+            }
+        }
+    }
+
+    fn take_match(&mut self, report: &Report, matched: &Match, rule: &Rule, count: u64) {
+        let windows = self.options.windows;
+        let bounds = Bounds {
+            subjects: self.options.limits.failing_pods,
+            capture_values: self.options.limits.capture_values,
+            forget_after: windows.size,
+        };
+        let pod = matched.pod.and_then(|pod| report.pods.get(pod as usize));
+        let pod = pod.map(|pod| self.inventory.saw(pod, matched.time));
+        let placed = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|facts| facts.node.clone());
+        let node = matched.node.clone().or(placed);
+        if let Some(node) = &node {
+            self.inventory.saw_node(node, matched.time);
+        }
+        let pod = match rule.accuses {
+            Accuses::Pod => pod,
+            Accuses::Node => None,
+        };
+        match (&pod, &node) {
+            (Some(pod), _) => self.failures.add_pod(pod, matched, count, bounds),
+            (None, Some(node)) if rule.accuses == Accuses::Node => {
+                self.failures.add_node(node, matched, count, bounds);
+            }
+            // Nobody to accuse: a line without its pod.
+            _ => return,
+        }
+        let window = self.windows.entry((node, Arc::clone(&rule.id))).or_default();
+        window.add(windows.slide, matched.time, pod.as_ref(), count);
+        if let Some(failing) = pod.as_ref().and_then(|pod| self.failures.pods.get_mut(pod))
+            && let Some(started) = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|p| p.started)
+        {
+            failing.longest_run = failing.longest_run.max(matched.time.since(started));
+        }
+    }
+
+    /// How often it happened: for a repeated event only what its cumulative count has grown by.
+    ///
+    /// Of an event first seen with a high count only the newest occurrence is known to be recent.
+    fn occurrences(&mut self, matched: &Match) -> u64 {
+        let Some(event) = &matched.event else { return 1 };
+        let seen = EventSeen { count: event.count, at: matched.time };
+        let before = self.event_counts.insert(Arc::clone(&event.uid), seen);
+        if self.event_counts.len() > self.options.limits.pods {
+            inventory::evict_oldest(&mut self.event_counts, |seen| seen.at);
+        }
+        before.map_or(1, |before| u64::from(event.count.saturating_sub(before.count)))
+    }
+
+    /// Evaluates the windows at every slide boundary that the watermark has passed, and at its very end when nothing
+    /// more will come.
+    fn advance(&mut self, outcome: &mut Outcome) {
+        let Some(watermark) = self.watermarks.advance() else { return };
+        let slide = self.options.windows.slide;
+        let boundary = watermark.floor_to(slide);
+        let mut next = match self.evaluated {
+            None => boundary,
+            Some(at) => at.floor_to(slide).saturating_add(slide),
+        };
+        while next <= boundary {
+            if self.is_calm() {
+                next = boundary;
+            }
+            self.evaluate(next, outcome);
+            next = next.saturating_add(slide);
+        }
+        let end = watermark.saturating_add(Duration::from_millis(1));
+        if self.watermarks.all_ended() && self.evaluated.is_none_or(|at| at < end) {
+            self.evaluate(end, outcome);
+        }
+    }
+
+    /// Whether no evaluation could say anything.
+    fn is_calm(&self) -> bool {
+        self.failures.pods.is_empty() && self.failures.nodes.is_empty() && self.incidents.is_empty()
+    }
+
+    fn evaluate(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        outcome.counts.evaluations += 1;
+        let minute = Duration::from_secs(60);
+        let new_minute = self.evaluated.is_none_or(|at| at.floor_to(minute) != now.floor_to(minute));
+        self.evaluated = Some(now);
+        self.expire(now, new_minute);
+        if !self.is_calm() {
+            self.reconcile(now, outcome);
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp, thoroughly: bool) {
+        let windows = self.options.windows;
+        self.windows.retain(|_, window| {
+            window.expire(windows.slide, now, windows.size);
+            !window.is_empty()
+        });
+        let incidents = &self.incidents;
+        let is_told = |pod: &PodKey| incidents.values().any(|incident| incident.members.contains_key(pod));
+        self.failures.expire(now.saturating_sub(windows.size), is_told);
+        if thoroughly {
+            self.inventory.expire(now);
+            let oldest = now.saturating_sub(self.options.limits.pod_ttl);
+            self.event_counts.retain(|_, seen| seen.at >= oldest);
+        }
     }
 }
+
+fn is_seen(seen_below: &[i64], partition: u32, offset: i64) -> bool {
+    seen_below.get(partition as usize).is_some_and(|below| offset < *below)
+}
+
+fn earliest(report: &Report) -> Option<Timestamp> {
+    let presence = report.presence.iter().map(|presence| presence.first);
+    let matches = report.matches.iter().map(|matched| matched.time);
+    let changes = report.changes.iter().map(|change| change.time);
+    presence.chain(matches).chain(changes).min()
+}
+
+#[cfg(test)]
+mod tests;

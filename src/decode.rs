@@ -1,13 +1,135 @@
 //! From a record's bytes to log entries and Kubernetes events, whatever logging stack wrote them.
+//!
+//! Every producer is one file below that exports a [`Producer`] and has one line in the table `producers!`. Its
+//! `recognises` looks at the keys of an object (or the start of a line); [`Format::Auto`] asks down the table. What a
+//! record says wrongly or not at all in an optional field is absent, never an error.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json_borrow::Value;
 
 use crate::record::{Entry, Expect, Record};
 
-/// How an input's values are written (`format` in the configuration).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Format {
-    /// Recognised anew for every record.
-    #[default]
-    Auto,
+mod cri;
+mod docker_json;
+mod embedded;
+mod event;
+mod event_exporter;
+mod eventrouter;
+mod filebeat;
+mod fluent_bit;
+mod fluentd;
+mod found;
+mod json;
+mod json_lines;
+mod k8s_objects;
+mod kube_event;
+mod kubernetes;
+mod message;
+mod openshift;
+mod otlp_json;
+mod pod_path;
+mod text;
+mod vector;
+
+use found::Found;
+use json::Object;
+
+/// Entries that one record may hold. An OTLP batch of the collector's default size has 8192.
+pub const MAX_ENTRIES_PER_RECORD: usize = 10_000;
+
+/// Makes [`Format`] and its table of [`Producer`]s. Those that recognise less come later.
+macro_rules! producers {
+    ($($(#[$doc:meta])* $variant:ident = $module:ident,)*) => {
+        /// How an input's values are written (`format` in the configuration).
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+        pub enum Format {
+            /// Recognised anew for every record.
+            #[default]
+            Auto,
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Format {
+            pub const ALL: &'static [Format] = &[Format::Auto, $(Format::$variant,)*];
+
+            fn producer(self) -> Option<&'static Producer> {
+                match self {
+                    Format::Auto => None,
+                    $(Format::$variant => Some(&$module::PRODUCER),)*
+                }
+            }
+        }
+
+        static PRODUCERS: &[&Producer] = &[$(&$module::PRODUCER,)*];
+    };
+}
+
+producers! {
+    /// OpenTelemetry Collector, `otlp_json`: many log records in one message, also of its event receivers.
+    OtlpJson = otlp_json,
+    /// `{"verb":…,"event":…}` of heptio/eventrouter.
+    Eventrouter = eventrouter,
+    /// resmoio/kubernetes-event-exporter without a layout.
+    EventExporter = event_exporter,
+    /// What a watch of the API server says, `{"type":…,"object":…}`, as the k8sobjects receiver passes it on.
+    K8sObjects = k8s_objects,
+    /// An Event of core/v1 or events.k8s.io/v1 as it is (Fluent Bit `kubernetes_events`, `kubectl`), or a list of them.
+    KubeEvent = kube_event,
+    /// OpenShift's collector with the ViaQ data model.
+    Openshift = openshift,
+    /// Vector `kubernetes_logs` with the JSON codec.
+    Vector = vector,
+    /// Filebeat and Elastic Agent, Elastic Common Schema.
+    Filebeat = filebeat,
+    /// Fluentd with the Kubernetes metadata filter.
+    Fluentd = fluentd,
+    /// Fluent Bit out_kafka, `format json`.
+    FluentBit = fluent_bit,
+    /// Docker's json-file driver, unshipped.
+    DockerJson = docker_json,
+    /// Any JSON object with a message under one of the usual names.
+    Json = json_lines,
+    /// The files that container runtimes write, `<time> <stream> <tag> <message>`.
+    Cri = cri,
+    /// Lines of plain text.
+    Text = text,
+}
+
+/// One kind of record: its name in the configuration and how to read it.
+struct Producer {
+    name: &'static str,
+    reads: Reads,
+}
+
+enum Reads {
+    Object {
+        recognises: fn(&Object<'_>) -> bool,
+        decode: for<'a> fn(Object<'a>, &mut Found<'a, '_>) -> Result<(), Rejected>,
+    },
+    Line {
+        recognises: fn(&str) -> bool,
+        decode: for<'a> fn(Cow<'a, str>, &mut Found<'a, '_>) -> Result<(), Rejected>,
+    },
+}
+
+impl Format {
+    /// The name in the configuration, kebab-case.
+    pub fn name(self) -> &'static str {
+        self.producer().map_or("auto", |producer| producer.name)
+    }
+
+    /// The reverse of [`Format::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.name() == name)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Why a record was refused. The record goes to the dead-letter topic with both.
@@ -18,17 +140,182 @@ pub struct Rejected {
     pub detail: String,
 }
 
+impl Rejected {
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Rejected { reason, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+impl std::error::Error for Rejected {}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reason {
+    /// No value at all: it deletes a key from a compacted topic.
     Tombstone,
+    /// A value of no bytes, or of blanks only.
+    Empty,
+    /// More bytes than the caller reads, or more entries than [`MAX_ENTRIES_PER_RECORD`].
+    TooLarge,
+    InvalidUtf8,
+    InvalidJson,
+    /// A good record, but no Kubernetes event, on an input of events.
+    NotAnEvent,
+    /// An API server's audit record, which also calls itself an `Event`.
+    AuditRecord,
+    /// An object without a message under any usual name.
+    NoMessage,
+    /// Not the shape of its format.
+    UnknownShape,
+}
+
+impl Reason {
+    pub const ALL: &'static [Reason] = &[
+        Reason::Tombstone,
+        Reason::Empty,
+        Reason::TooLarge,
+        Reason::InvalidUtf8,
+        Reason::InvalidJson,
+        Reason::NotAnEvent,
+        Reason::AuditRecord,
+        Reason::NoMessage,
+        Reason::UnknownShape,
+    ];
+
+    /// Kebab-case, for headers and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Tombstone => "tombstone",
+            Reason::Empty => "empty",
+            Reason::TooLarge => "too-large",
+            Reason::InvalidUtf8 => "invalid-utf8",
+            Reason::InvalidJson => "invalid-json",
+            Reason::NotAnEvent => "not-an-event",
+            Reason::AuditRecord => "audit-record",
+            Reason::NoMessage => "no-message",
+            Reason::UnknownShape => "unknown-shape",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Decodes one record and appends what it holds to `entries`; on an error nothing is appended.
+///
+/// A record may rightly hold nothing (the deletion of an expired event, an empty batch). Where at least one entry of
+/// a record is an event, an input of events passes its log entries on too rather than lose them.
 pub fn decode<'a>(
-    _record: &Record<'a>,
-    _format: Format,
-    _expect: Expect,
-    _entries: &mut Vec<Entry<'a>>,
+    record: &Record<'a>,
+    format: Format,
+    expect: Expect,
+    entries: &mut Vec<Entry<'a>>,
 ) -> Result<(), Rejected> {
-    Ok(())
+    let before = entries.len();
+    let outcome = decode_value(record, format, &mut Found::new(entries)).and_then(|()| match expect {
+        Expect::Events => require_event(&entries[before..]),
+        Expect::Logs | Expect::Either => Ok(()),
+    });
+    if outcome.is_err() {
+        entries.truncate(before);
+    }
+    outcome
 }
+
+fn require_event(entries: &[Entry<'_>]) -> Result<(), Rejected> {
+    if entries.is_empty() || entries.iter().any(|entry| matches!(entry, Entry::Event(_))) {
+        return Ok(());
+    }
+    Err(Rejected::new(Reason::NotAnEvent, "a log record on an input of kind events"))
+}
+
+fn decode_value<'a>(record: &Record<'a>, format: Format, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    let bytes = record.value.ok_or_else(|| Rejected::new(Reason::Tombstone, "no value"))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Rejected::new(Reason::InvalidUtf8, format!("not UTF-8 from byte {}", error.valid_up_to())))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_ascii().is_empty() {
+        return Err(Rejected::new(Reason::Empty, format!("{} bytes, all blank", bytes.len())));
+    }
+    match format.producer() {
+        Some(Producer { reads: Reads::Line { decode, .. }, .. }) => decode(Cow::Borrowed(text), found),
+        producer => decode_text(text, producer, found),
+    }
+}
+
+/// A value of which is known at most that its format is JSON (`producer` reads objects), or nothing (`None`).
+fn decode_text<'a>(text: &'a str, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    let start = text.trim_ascii_start();
+    let certain = producer.is_some() || start.starts_with('{');
+    if !certain && !may_be_json(start) {
+        return decode_line(Cow::Borrowed(text), found);
+    }
+    match serde_json::from_str::<Value<'a>>(text) {
+        Ok(value) => decode_json(value, producer, found),
+        // `[2026-…][LOGMONITOR]` and `"quoted" words` are lines too.
+        Err(_) if !certain => decode_line(Cow::Borrowed(text), found),
+        Err(error) => Err(Rejected::new(Reason::InvalidJson, error.to_string())),
+    }
+}
+
+/// A JSON string (Vector and the OpenTelemetry Collector write bare ones) or an array of objects.
+fn may_be_json(start: &str) -> bool {
+    start.starts_with('"') || start.strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start().starts_with('{'))
+}
+
+fn decode_json<'a>(value: Value<'a>, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    match value {
+        Value::Str(text) => decode_line(text, found),
+        Value::Array(values) => values.into_iter().try_for_each(|value| match Object::from_value(value) {
+            Some(object) => decode_object(object, producer, found),
+            None => Err(Rejected::new(Reason::UnknownShape, "an array that holds other things than objects")),
+        }),
+        Value::Object(_) => decode_object(Object::from_value(value).unwrap_or_default(), producer, found),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            Err(Rejected::new(Reason::UnknownShape, "JSON, but neither object nor string"))
+        }
+    }
+}
+
+fn decode_object<'a>(
+    object: Object<'a>,
+    producer: Option<&Producer>,
+    found: &mut Found<'a, '_>,
+) -> Result<(), Rejected> {
+    if event::is_audit(&object) {
+        return Err(Rejected::new(Reason::AuditRecord, "an audit record, not a Kubernetes event"));
+    }
+    let decode = match producer.map(|producer| &producer.reads) {
+        Some(Reads::Object { decode, .. }) => Some(decode),
+        _ => PRODUCERS.iter().find_map(|producer| match &producer.reads {
+            Reads::Object { recognises, decode } => recognises(&object).then_some(decode),
+            Reads::Line { .. } => None,
+        }),
+    };
+    match decode {
+        Some(decode) => decode(object, found),
+        None => Err(Rejected::new(Reason::UnknownShape, "an object that no known producer writes")),
+    }
+}
+
+fn decode_line<'a>(line: Cow<'a, str>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    for producer in PRODUCERS {
+        if let Reads::Line { recognises, decode } = &producer.reads
+            && recognises(&line)
+        {
+            return decode(line, found);
+        }
+    }
+    Err(Rejected::new(Reason::UnknownShape, "a line that no known producer writes"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -114,8 +114,14 @@ impl Default for Metrics {
             paused: Family::default(),
             partitions: Family::default(),
             exactly_once: Level::default(),
-            alert_latency: Latency::new("alert_latency", "From an input record's timestamp until its alert was acknowledged, since the start"),
-            report_latency: Latency::new("report_latency", "From the first record of a flush until its reports were acknowledged, since the start"),
+            alert_latency: Latency::new(
+                "alert_latency",
+                "From an input record's timestamp until its alert was acknowledged, since the start",
+            ),
+            report_latency: Latency::new(
+                "report_latency",
+                "From the first record of a flush until its reports were acknowledged, since the start",
+            ),
         };
         metrics.register_scan(&mut registry);
         metrics.register_correlate(&mut registry);
@@ -148,7 +154,11 @@ impl Metrics {
 
     fn register_correlate(&self, registry: &mut Registry) {
         registry.register("reports_read", "Reports that the correlate stage read", self.reports_read.clone());
-        registry.register("late", "Matches behind the watermark and the allowed lateness; still used", self.late.clone());
+        registry.register(
+            "late",
+            "Matches behind the watermark and the allowed lateness; still used",
+            self.late.clone(),
+        );
         registry.register("too_old", "Matches older than their window; dropped", self.too_old.clone());
         registry.register("duplicates", "Matches whose position was seen before; dropped", self.duplicates.clone());
         registry.register("unknown_rule", "Matches of rules that are not in force; dropped", self.unknown_rule.clone());
@@ -159,11 +169,27 @@ impl Metrics {
     }
 
     fn register_service(&self, registry: &mut Registry) {
-        registry.register("limit_hits", "Times that a limit pushed something out or held something up", self.limits.clone());
-        registry.register("lag_records", "Records behind the high watermark of a partition that is owned", self.lag.clone());
-        registry.register("paused", "1 while a stage does not fetch because what it sent is not acknowledged", self.paused.clone());
+        registry.register(
+            "limit_hits",
+            "Times that a limit pushed something out or held something up",
+            self.limits.clone(),
+        );
+        registry.register(
+            "lag_records",
+            "Records behind the high watermark of a partition that is owned",
+            self.lag.clone(),
+        );
+        registry.register(
+            "paused",
+            "1 while a stage does not fetch because what it sent is not acknowledged",
+            self.paused.clone(),
+        );
         registry.register("partitions", "Partitions that a stage owns", self.partitions.clone());
-        registry.register("exactly_once", "1 when alerts and offsets are written in transactions", self.exactly_once.clone());
+        registry.register(
+            "exactly_once",
+            "1 when alerts and offsets are written in transactions",
+            self.exactly_once.clone(),
+        );
     }
 }
 

@@ -1,16 +1,20 @@
 //! The scan stage: records in, [`Report`]s out. Keeps no state but the batch in hand and how far each partition got.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decode::{Format, Rejected};
-use crate::record::{Expect, Partition, Record};
-use crate::report::Report;
+use crate::decode::{self, Format, Reason, Rejected};
+use crate::record::{Entry, Expect, Partition, Record};
+use crate::report::{Progress, Report, VERSION};
 use crate::time::Timestamp;
 
+mod batch;
 pub mod matcher;
+pub mod naive;
 
-use matcher::Matcher;
+use batch::{Batch, Place};
+use matcher::{Matcher, Scratch};
 
 /// Bounds and defaults of a [`Scanner`].
 #[derive(Clone, Debug)]
@@ -47,6 +51,10 @@ impl Default for Limits {
     }
 }
 
+/// While a backlog is read, reports still come at least this often in event time, so that the correlator sees pods
+/// and failures in about the order in which they happened.
+const MAX_EVENT_TIME_SPAN: Duration = Duration::from_secs(5);
+
 /// One of the partitions that a [`Scanner`] owns; given by [`Scanner::assign`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(pub usize);
@@ -59,43 +67,229 @@ pub struct Scanned {
 }
 
 pub struct Scanner {
-    _options: Options,
+    options: Options,
+    id: Arc<str>,
+    sequence: u64,
+    /// `None`: revoked; the place is given to the next partition that is assigned.
+    slots: Vec<Option<Owned>>,
+    /// What has been gathered since the last flush, by cluster. Clusters stay, so that each gets its heartbeats.
+    batches: BTreeMap<Arc<str>, Batch>,
+    scratch: Scratch,
+}
+
+/// A partition that the scanner owns.
+struct Owned {
+    partition: Partition,
+    format: Format,
+    expect: Expect,
+    first: i64,
+    next: i64,
+    rejected: u64,
+    /// Newest event time of its records.
+    newest: Option<Timestamp>,
+    /// The event time with which the batch in hand began.
+    began: Option<Timestamp>,
+    /// How long it has been silent, once that counts as idle.
+    silence: Option<Duration>,
+    ended: bool,
 }
 
 impl Scanner {
     /// `id` names the instance in its reports, for people.
-    pub fn new(options: Options, _id: Arc<str>) -> Self {
-        Scanner { _options: options }
+    pub fn new(options: Options, id: Arc<str>) -> Self {
+        let batches = BTreeMap::from([(Arc::clone(&options.cluster), Batch::default())]);
+        Scanner { options, id, sequence: 0, slots: Vec::new(), batches, scratch: Scratch::default() }
     }
 
     /// Starts to own a partition. Owning it already is fine: the slot stays the same.
-    pub fn assign(&mut self, _partition: Partition, _format: Format, _expect: Expect) -> Slot {
-        Slot(0)
+    pub fn assign(&mut self, partition: Partition, format: Format, expect: Expect) -> Slot {
+        let is_it = |slot: &Option<Owned>| slot.as_ref().is_some_and(|owned| owned.partition == partition);
+        if let Some(at) = self.slots.iter().position(is_it) {
+            return Slot(at);
+        }
+        let owned = Owned {
+            partition,
+            format,
+            expect,
+            first: 0,
+            next: 0,
+            rejected: 0,
+            newest: None,
+            began: None,
+            silence: None,
+            ended: false,
+        };
+        match self.slots.iter().position(Option::is_none) {
+            Some(at) => {
+                self.slots[at] = Some(owned);
+                Slot(at)
+            }
+            None => {
+                self.slots.push(Some(owned));
+                Slot(self.slots.len() - 1)
+            }
+        }
     }
 
     /// Stops owning a partition; flush first, what is gathered of it is dropped.
-    pub fn revoke(&mut self, _slot: Slot) {}
+    pub fn revoke(&mut self, slot: Slot) {
+        if let Some(owned) = self.slots.get_mut(slot.0) {
+            *owned = None;
+        }
+    }
 
     /// Decodes and matches one record. A rejected one counts as covered too: the caller dead-letters it.
-    pub fn scan(&mut self, _matcher: &Matcher, _slot: Slot, _record: &Record<'_>) -> Result<Scanned, Rejected> {
-        Ok(Scanned::default())
+    pub fn scan(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>) -> Result<Scanned, Rejected> {
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
+            return Ok(Scanned::default());
+        };
+        owned.cover(record);
+        let mut entries = Vec::new();
+        let decoded = check_size(record, self.options.limits.record_bytes)
+            .and_then(|()| decode::decode(record, owned.format, owned.expect, &mut entries));
+        if let Err(rejected) = decoded {
+            owned.rejected += 1;
+            return Err(rejected);
+        }
+        let mut scanned = Scanned::default();
+        for entry in &entries {
+            scanned.entries += 1;
+            scanned.matches += self.gather(matcher, slot, record, entry);
+        }
+        Ok(scanned)
+    }
+
+    /// Adds one entry to its cluster's batch; returns how many rules it matched.
+    fn gather(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, entry: &Entry<'_>) -> u32 {
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return 0 };
+        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, entry) };
+        let cluster = match entry.cluster() {
+            Some(named) if self.batches.contains_key(named) => named,
+            Some(named) if self.batches.len() < self.options.limits.clusters.max(1) => {
+                self.batches.insert(named.into(), Batch::default());
+                named
+            }
+            _ => &self.options.cluster,
+        };
+        // The default cluster's batch is there from the start.
+        let Some(batch) = self.batches.get_mut(cluster) else { return 0 };
+        batch.add(place, entry, matcher, &mut self.scratch, &self.options.limits)
     }
 
     /// Whether enough has gathered that the caller should flush before the interval is over.
     pub fn is_full(&self) -> bool {
-        false
+        let spans_long = |owned: &Owned| match (owned.began, owned.newest) {
+            (Some(began), Some(newest)) => newest.since(began) >= MAX_EVENT_TIME_SPAN,
+            _ => false,
+        };
+        self.batches.values().any(|batch| batch.is_full(&self.options.limits))
+            || self.slots.iter().flatten().any(spans_long)
     }
 
     /// The partition has been silent for `silence`: others need not wait for it, and its event time runs on at the
     /// pace of the scanner's clock, so that windows close although nothing more is said. Ends with its next record.
-    pub fn idle(&mut self, _slot: Slot, _silence: Duration) {}
+    pub fn idle(&mut self, slot: Slot, silence: Duration) {
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.silence = Some(silence);
+        }
+    }
 
     /// Nothing more will come from the partition (a file's end, a bounded run).
-    pub fn end(&mut self, _slot: Slot) {}
+    pub fn end(&mut self, slot: Slot) {
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.ended = true;
+        }
+    }
 
-    /// Everything gathered since the last flush, one or more reports per cluster seen so far; at least a heartbeat
-    /// for each while any partition is owned. `now` is written into the reports and decides nothing.
-    pub fn flush(&mut self, _now: Timestamp) -> Vec<Report> {
-        Vec::new()
+    /// Newest event time of a partition.
+    pub fn newest(&self, slot: Slot) -> Option<Timestamp> {
+        self.slots.get(slot.0)?.as_ref()?.newest
+    }
+
+    /// Everything gathered since the last flush, one report per cluster seen so far; at least a heartbeat for each
+    /// while any partition is owned. `now` is written into the reports and decides nothing.
+    pub fn flush(&mut self, now: Timestamp) -> Vec<Report> {
+        if self.slots.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let mut reports = Vec::with_capacity(self.batches.len());
+        for (cluster, batch) in &mut self.batches {
+            self.sequence += 1;
+            let mut report = Report {
+                version: VERSION,
+                cluster: Arc::clone(cluster),
+                scanner: Arc::clone(&self.id),
+                sequence: self.sequence,
+                flushed_at: now,
+                partitions: Vec::new(),
+                pods: Vec::new(),
+                presence: Vec::new(),
+                matches: Vec::new(),
+                changes: Vec::new(),
+            };
+            let mut indexes = vec![0u32; self.slots.len()];
+            for (at, owned) in self.slots.iter().enumerate() {
+                let Some(owned) = owned else { continue };
+                indexes[at] = report.partitions.len() as u32;
+                report.partitions.push(owned.progress(batch.records(at)));
+            }
+            let revoked = |slot: usize| self.slots.get(slot).is_none_or(Option::is_none);
+            std::mem::take(batch).fill(&mut report, &indexes, revoked);
+            reports.push(report);
+        }
+        self.slots.iter_mut().flatten().for_each(Owned::start_anew);
+        reports
+    }
+}
+
+fn check_size(record: &Record<'_>, limit: usize) -> Result<(), Rejected> {
+    match record.value {
+        Some(value) if value.len() > limit => {
+            Err(Rejected::new(Reason::TooLarge, format!("{} bytes; limits.record_bytes allows {limit}", value.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Owned {
+    fn cover(&mut self, record: &Record<'_>) {
+        if self.first == self.next {
+            // Nothing covered yet in this batch; offsets may have gaps, and a rewound partition starts lower.
+            self.first = record.offset;
+        }
+        self.next = record.offset + 1;
+        self.silence = None;
+        self.ended = false;
+    }
+
+    /// The entry's event time: its own, else Kafka's, else that of the record before.
+    fn date(&mut self, record: &Record<'_>, entry: &Entry<'_>) -> Timestamp {
+        let time = entry.time().or(record.timestamp).or(self.newest).unwrap_or_default();
+        self.newest = self.newest.max(Some(time));
+        self.began = self.began.or(Some(time));
+        time
+    }
+
+    fn progress(&self, records: u64) -> Progress {
+        let watermark = match (self.newest, self.silence) {
+            (Some(newest), Some(silence)) if !self.ended => Some(newest.saturating_add(silence)),
+            (newest, _) => newest,
+        };
+        Progress {
+            partition: self.partition.clone(),
+            first: self.first,
+            next: self.next,
+            records,
+            rejected: self.rejected,
+            watermark,
+            idle: self.silence.is_some(),
+            ended: self.ended,
+        }
+    }
+
+    fn start_anew(&mut self) {
+        self.first = self.next;
+        self.rejected = 0;
+        self.began = None;
     }
 }

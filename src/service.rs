@@ -188,7 +188,8 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
             CorrelateStage::new(shared, ends)?.run()
         };
         let scan = shared.stages.scan.then(|| spawn(scope, shared, &shared.scan, "scan", scan));
-        let correlate = shared.stages.correlate.then(|| spawn(scope, shared, &shared.correlate, "correlate", correlate));
+        let correlate =
+            shared.stages.correlate.then(|| spawn(scope, shared, &shared.correlate, "correlate", correlate));
         let results: Vec<_> = [scan, correlate].into_iter().flatten().map(|stage| stage.and_then(join)).collect();
         // What went wrong in one stage says more than that the other was stopped for it.
         let ended: Vec<Ended> = results.into_iter().collect::<Result<_, Error>>()?;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::CodeTable;
 
+pub mod required;
+
 /// One rule, all of whose values have been checked.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -28,6 +30,15 @@ pub struct Rule {
     pub runbook: Option<String>,
     /// The examples that the rule carries.
     pub examples: Examples,
+}
+
+impl Rule {
+    /// All literals of the rule's patterns, wanted or forbidden.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        let message = self.event.as_ref().and_then(|event| event.message.as_ref());
+        let texts = self.log.iter().chain(message);
+        texts.flat_map(|text| [&text.all, &text.any, &text.none]).flatten().map(String::as_str)
+    }
 }
 
 /// PagerDuty's words, most severe last so that they order.
@@ -86,9 +97,19 @@ impl Default for Trigger {
     }
 }
 
-/// Lines that a rule must and must not match.
+/// What a rule must and must not match.
 #[derive(Clone, Debug, Default)]
 pub struct Examples {
-    pub matching: Vec<String>,
-    pub not_matching: Vec<String>,
+    pub matching: Vec<Example>,
+    pub not_matching: Vec<Example>,
+}
+
+/// One line or event that a rule is tried on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Example {
+    /// Tried as a log message where the rule has `log`, and as an event's message where it has `event`;
+    /// the event then has the rule's first reason and its type.
+    Text(String),
+    /// An event with just these values; what is left out is empty.
+    Event { reason: String, event_type: String, message: String },
 }

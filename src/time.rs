@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// The years 0001 to 9999, which is what RFC 3339 can write.
+/// The years 0001 to 9999, which is what RFC 3339 can write, in whatever time zone.
 const MIN_MS: i64 = -62_135_596_800_000;
-const MAX_MS: i64 = 253_402_300_799_999;
+const MAX_MS: i64 = 253_402_128_000_000;
 
 impl Timestamp {
     /// Clamped to the years 0001 to 9999, so that every value can be printed.
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn prints_milliseconds_in_utc() {
         assert_eq!(Timestamp(1_719_924_006_615).to_string(), "2024-07-02T12:40:06.615Z");
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "0001-01-01T00:00:00.000Z");
     }
 

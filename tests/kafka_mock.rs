@@ -18,9 +18,13 @@ type Mock = MockCluster<'static, DefaultProducerContext>;
 /// All topics of [`config`]; the mock cannot create them on request.
 fn mock() -> (Mock, String) {
     let mock = MockCluster::new(1).expect("a mock cluster");
-    for (name, partitions) in
-        [("container-logs", 2), ("kube-events", 1), ("faultline.reports", 2), ("faultline.dead-letter", 1), ("alerts", 1)]
-    {
+    for (name, partitions) in [
+        ("container-logs", 2),
+        ("kube-events", 1),
+        ("faultline.reports", 2),
+        ("faultline.dead-letter", 1),
+        ("alerts", 1),
+    ] {
         mock.create_topic(name, partitions, 1).expect("a topic");
     }
     let brokers = mock.bootstrap_servers();
@@ -163,10 +167,7 @@ fn a_bounded_run_without_its_input_fails_plainly() {
     }
     let config = config(&mock.bootstrap_servers());
     let error = Running::start(config, Arc::default(), Stages::ALL, true).join().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "input topics do not exist: `kube-events`; faultline does not create them"
-    );
+    assert_eq!(error.to_string(), "input topics do not exist: `kube-events`; faultline does not create them");
 }
 
 #[test]
@@ -204,6 +205,8 @@ fn an_outage_loses_nothing() {
     mock.broker_down(-1).unwrap();
     mock.broker_up(-1).unwrap();
     produce(&brokers, "kube-events", (10..20).map(|n| Put::value(format!("event {n}"))));
-    eventually("the offsets after it", || (committed(&brokers, "faultline", "kube-events", 0) == Some(20)).then_some(()));
+    eventually("the offsets after it", || {
+        (committed(&brokers, "faultline", "kube-events", 0) == Some(20)).then_some(())
+    });
     running.stop().unwrap();
 }

@@ -60,7 +60,8 @@ impl Cluster {
         self.link.check()?;
         let Ok(metadata) = answer else { return Ok(None) };
         self.link.mark_up();
-        let exists = |topic: &&rdkafka::metadata::MetadataTopic| topic.error().is_none() && !topic.partitions().is_empty();
+        let exists =
+            |topic: &&rdkafka::metadata::MetadataTopic| topic.error().is_none() && !topic.partitions().is_empty();
         let count = |partitions: &[_]| i32::try_from(partitions.len()).unwrap_or(i32::MAX);
         Ok(Some(
             metadata.topics().iter().filter(exists).map(|t| (t.name().to_owned(), count(t.partitions()))).collect(),

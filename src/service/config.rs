@@ -130,7 +130,9 @@ impl Inputs {
         });
         let inputs = Inputs(inputs.collect::<Result<_, Error>>()?);
         match config.own_topics().iter().find(|own| inputs.find(&own.name).is_some()) {
-            Some(own) => Err(Error::new(format!("inputs: they take in `{}`, which faultline itself writes to", own.name))),
+            Some(own) => {
+                Err(Error::new(format!("inputs: they take in `{}`, which faultline itself writes to", own.name)))
+            }
             None => Ok(inputs),
         }
     }
@@ -158,7 +160,9 @@ fn pattern(topic: &str) -> Result<Pattern, Error> {
     if !topic.starts_with('^') {
         return Ok(Pattern::Name(Arc::from(topic)));
     }
-    Regex::new(topic).map(Pattern::Regex).map_err(|e| Error::new(format!("inputs: `{topic}` is no regular expression: {e}")))
+    Regex::new(topic)
+        .map(Pattern::Regex)
+        .map_err(|e| Error::new(format!("inputs: `{topic}` is no regular expression: {e}")))
 }
 
 #[cfg(test)]

@@ -277,7 +277,10 @@ impl<'s> Work<'s> {
                 shared.metrics.dead_lettered.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
                 if let Some(left_out) = self.unreadable_log.allow(Instant::now()) {
                     let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-                    warn!(left_out, "report {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}");
+                    warn!(
+                        left_out,
+                        "report {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}"
+                    );
                 }
                 self.send(dead_letter::of(&shared.config.dead_letter.name, message, reason, detail))
             }

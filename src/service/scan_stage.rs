@@ -171,7 +171,9 @@ impl<'s> ScanStage<'s> {
         self.missing_inputs = self.shared.inputs.missing(existing.keys().map(String::as_str));
         self.shared.scan.waits_for(self.missing());
         match self.missing() {
-            Some(missing) if self.missing_checks.is_multiple_of(MISSING_LOG_CHECKS) => warn!("still waiting for {missing}"),
+            Some(missing) if self.missing_checks.is_multiple_of(MISSING_LOG_CHECKS) => {
+                warn!("still waiting for {missing}")
+            }
             Some(_) => {}
             None => info!("all input topics exist now"),
         }
@@ -188,7 +190,10 @@ impl<'s> ScanStage<'s> {
         };
         self.commit_and_wait(&done);
         if self.work.messages_waiting() > 0 {
-            warn!("{} messages were not acknowledged in time; their records will be read again", self.work.messages_waiting());
+            warn!(
+                "{} messages were not acknowledged in time; their records will be read again",
+                self.work.messages_waiting()
+            );
         }
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         if !self.consumer.close(left) {

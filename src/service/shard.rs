@@ -68,10 +68,7 @@ mod tests {
             (b"not json", Some("unreadable_report")),
             (b"{\"version\":99,\"cluster\":7}", Some("report_version")),
             (b"{\"version\":1}", Some("unreadable_report")),
-            (
-                br#"{"version":1,"cluster":"c","scanner":"s","sequence":0,"flushed_at":0,"partitions":[]}"#,
-                None,
-            ),
+            (br#"{"version":1,"cluster":"c","scanner":"s","sequence":0,"flushed_at":0,"partitions":[]}"#, None),
         ];
         let mut shard = Shard::default();
         for (value, reason) in cases {

@@ -39,7 +39,9 @@ pub(super) fn prepare(shared: &Shared, inputs: &Inputs) -> Result<Option<Found>,
         found.missing_inputs = inputs.missing(existing.keys().map(String::as_str));
         if let Some(missing) = list(&found.missing_inputs) {
             if shared.until_end {
-                return Err(Error::new(format!("input topics do not exist: {missing}; faultline does not create them")));
+                return Err(Error::new(format!(
+                    "input topics do not exist: {missing}; faultline does not create them"
+                )));
             }
             warn!("waiting for input topics that do not exist yet: {missing}; faultline does not create them");
         }

@@ -44,7 +44,8 @@ impl Vitals {
     /// # Errors
     /// One line when the stage has not come round for longer than `stuck_after`.
     pub fn healthy(&self, stuck_after: Duration) -> Result<(), String> {
-        let silence = self.epoch.elapsed().saturating_sub(Duration::from_millis(self.last_beat.load(Ordering::Relaxed)));
+        let silence =
+            self.epoch.elapsed().saturating_sub(Duration::from_millis(self.last_beat.load(Ordering::Relaxed)));
         if self.running.load(Ordering::Acquire) && silence > stuck_after {
             return Err(format!("the {} stage has been stuck for {} s", self.name, silence.as_secs()));
         }

@@ -44,8 +44,7 @@ pub fn topic(name: &str, partitions: i32) -> TopicSpec {
 
 /// A configuration whose times suit a test.
 pub fn config(brokers: &str) -> Config {
-    let input =
-        |name: &str, expect| Input { topics: vec![name.to_owned()], expect, format: Format::Auto };
+    let input = |name: &str, expect| Input { topics: vec![name.to_owned()], expect, format: Format::Auto };
     Config {
         connection: Connection {
             brokers: brokers.to_owned(),
@@ -81,6 +80,9 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: Config, rules: Arc<RuleSet>, stages: Stages, until_end: bool) -> Self {
+        // With RUST_LOG set a failing test shows what the service said.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let (shutdown, metrics) = (Shutdown::default(), Arc::new(Metrics::default()));
         let (sender, result) = mpsc::channel();
         let thread = {
@@ -135,8 +137,7 @@ impl Put {
 }
 
 pub fn produce(brokers: &str, topic: &str, records: impl IntoIterator<Item = Put>) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
     for put in records {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(put.partition);
         record.key = put.key.as_deref();

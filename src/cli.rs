@@ -1,0 +1,219 @@
+//! The command line: what can be typed, and the way from there to an exit code.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::Flag;
+use crate::telemetry::LogFormat;
+
+mod commands;
+mod failure;
+
+pub use failure::Failure;
+
+/// Finds where the fault is: which node, workload, image or pool, from container logs and Kubernetes events in Kafka.
+#[derive(Parser, Debug)]
+#[command(name = "faultline", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done; 1 failed while running; 2 bad usage, configuration or rules.")]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Debug)]
+struct Global {
+    /// Say more on stderr; twice for more still
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say less on stderr; twice for nothing but a failure
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    quiet: u8,
+    /// How log lines are written on stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// Colour on stdout and stderr; auto: on a terminal
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Colour,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show the founding case end to end, on an embedded broker; needs nothing and ends by itself
+    Demo,
+    /// Run the service
+    Run(RunArguments),
+    /// Run the same engine over files; alerts go to stdout as NDJSON
+    Replay(ReplayArguments),
+    /// Work on rule files
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// Configuration file [default: config/faultline.yaml where it is there]
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct RunArguments {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// What this instance does
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', default_value = "scan,correlate")]
+    stages: Vec<Stage>,
+    /// Stop once all that is in the input topics now is processed and its alerts are written
+    #[arg(long)]
+    until_end: bool,
+}
+
+/// A part of the service that can run apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Stage {
+    /// Records in, reports out
+    Scan,
+    /// Reports in, alerts out
+    Correlate,
+}
+
+#[derive(Args, Debug)]
+struct ReplayArguments {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Directory of rule files, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    rules: Option<String>,
+    /// The cluster of records that name none
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// One record a line, `.gz` and `.zst` too; - is stdin
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl ReplayArguments {
+    fn flags(&self) -> Vec<Flag> {
+        let flag = |name, path, value: &Option<String>| Some(Flag { name, path, value: value.clone()? });
+        let flags = [flag("--rules", &["rules"], &self.rules), flag("--cluster", &["cluster"], &self.cluster)];
+        flags.into_iter().flatten().collect()
+    }
+}
+
+#[derive(Subcommand, Debug)]
+enum RulesCommand {
+    /// Validate rule files; everything that is wrong is told at once
+    Check(RulesDirectory),
+    /// Run the examples that the rules carry
+    Test(RulesDirectory),
+    /// Print a table of the rules
+    List(RulesDirectory),
+    /// Show which rules match the given lines, and why
+    Explain {
+        #[command(flatten)]
+        rules: RulesDirectory,
+        /// Lines to try, - is stdin
+        #[arg(value_name = "FILE", default_value = "-")]
+        input: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+struct RulesDirectory {
+    /// Directory of rule files, read recursively
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigCommand {
+    /// Print the configuration in force, as YAML; secrets are masked
+    Show(ConfigFile),
+}
+
+/// Does what the arguments say.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    failure::report_panics_briefly();
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match commands::execute(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Help and version are asked for and go to stdout; anything else is an error, and said like all of them.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Nobody reads on: nothing is lost.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    Failure::usage(anyhow::Error::msg(text.trim_end().to_owned())).report()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_what_the_design_fixes() {
+        for line in [
+            "demo",
+            "run",
+            "run -c f.yaml --stages scan --until-end",
+            "run --stages scan,correlate",
+            "replay a.ndjson - b.gz",
+            "replay -c f.yaml --rules r --cluster c -",
+            "rules check d",
+            "rules test d",
+            "rules list d",
+            "rules explain d",
+            "rules explain d -",
+            "config show",
+            "config show -c f.yaml",
+            "-v run -q --log-format json --color never",
+        ] {
+            let words = std::iter::once("faultline").chain(line.split(' '));
+            assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_of_replay_become_a_layer() {
+        let line = ["faultline", "replay", "--cluster", "prod", "-"];
+        let Command::Replay(replay) = Arguments::try_parse_from(line).unwrap().command else { panic!() };
+        assert_eq!(replay.flags(), [Flag { name: "--cluster", path: &["cluster"], value: "prod".into() }]);
+    }
+}

@@ -1,0 +1,169 @@
+//! What each failing pod, and each accused node, was seen to do: per rule, how often, since when, with which captures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::report::Match;
+use crate::time::Timestamp;
+
+use super::inventory::{PodKey, evict_oldest};
+
+/// What one rule saw on one pod or node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RuleStat {
+    pub matches: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub captures: Captures,
+    pub sample: Option<String>,
+}
+
+/// Capture name → value → how often.
+pub type Captures = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
+
+impl RuleStat {
+    fn new(at: Timestamp) -> Self {
+        RuleStat { matches: 0, first: at, last: at, captures: Captures::new(), sample: None }
+    }
+
+    fn add(&mut self, matched: &Match, count: u64, capture_values: usize) {
+        self.matches += count;
+        self.first = self.first.min(matched.time);
+        self.last = self.last.max(matched.time);
+        for (name, value) in &matched.captures {
+            add_capture(&mut self.captures, name, value, count, capture_values);
+        }
+        if self.sample.is_none() {
+            self.sample.clone_from(&matched.sample);
+        }
+    }
+}
+
+/// Counts a value; a new one beyond the bound is dropped.
+pub fn add_capture(captures: &mut Captures, name: &Arc<str>, value: &str, count: u64, bound: usize) {
+    let values = captures.entry(Arc::clone(name)).or_default();
+    if let Some(seen) = values.get_mut(value) {
+        *seen += count;
+    } else if values.len() < bound {
+        values.insert(value.to_owned(), count);
+    }
+}
+
+/// A pod that matched rules that accuse pods, or a node under rules that accuse nodes.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// The longest silence between two of its matches: its crash-loop back-off, as far as seen.
+    pub longest_gap: Duration,
+    /// The longest that a container of it ran between its start and a match.
+    pub longest_run: Duration,
+    /// Since when it has been writing log lines without a match and without a long silence.
+    pub healthy_from: Option<Timestamp>,
+    pub healthy_to: Option<Timestamp>,
+    /// Matches up to here belong to an incident that is over.
+    pub settled: Option<Timestamp>,
+    pub rules: BTreeMap<Arc<str>, RuleStat>,
+}
+
+/// A pod that logs nothing for longer than this may have crashed in between; what follows is another run.
+const STEADY_GAP: Duration = Duration::from_secs(60);
+
+impl Failing {
+    fn new(at: Timestamp) -> Self {
+        Failing {
+            first: at,
+            last: at,
+            longest_gap: Duration::ZERO,
+            longest_run: Duration::ZERO,
+            healthy_from: None,
+            healthy_to: None,
+            settled: None,
+            rules: BTreeMap::new(),
+        }
+    }
+
+    /// It wrote log lines from `first` to `last`; what came before its newest match says nothing.
+    pub fn logged(&mut self, first: Timestamp, last: Timestamp) {
+        if last <= self.last {
+            return;
+        }
+        let first = first.max(self.last);
+        match self.healthy_to {
+            Some(to) if first.since(to) <= STEADY_GAP => self.healthy_to = Some(to.max(last)),
+            _ => (self.healthy_from, self.healthy_to) = (Some(first), Some(last)),
+        }
+    }
+
+    /// Whether it has run without a match for long enough, counted from steady logging or from a container's start.
+    pub fn has_recovered(&self, now: Timestamp, started: Option<Timestamp>, recovered_after: Duration) -> bool {
+        let needed = recovered_after.max(self.longest_run.saturating_mul(3) / 2);
+        let logs = match (self.healthy_from, self.healthy_to) {
+            (Some(from), Some(to)) => to.since(from) >= needed,
+            _ => false,
+        };
+        logs || started.is_some_and(|at| at > self.last && now.since(at) >= needed)
+    }
+
+    /// Whether any match came after the incident that it belonged to was over.
+    pub fn is_open(&self) -> bool {
+        self.settled.is_none_or(|settled| self.last > settled)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Failures {
+    pub pods: BTreeMap<PodKey, Failing>,
+    pub nodes: BTreeMap<Arc<str>, Failing>,
+    pub evicted: u64,
+}
+
+/// Bounds that [`Failures::add`] keeps.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    pub subjects: usize,
+    pub capture_values: usize,
+    /// After a silence this long, the next match is the start of another failure.
+    pub forget_after: Duration,
+}
+
+impl Failures {
+    pub fn add_pod(&mut self, pod: &PodKey, matched: &Match, count: u64, bounds: Bounds) {
+        add(&mut self.pods, pod, matched, count, bounds);
+        if self.pods.len() > bounds.subjects {
+            self.evicted += evict_oldest(&mut self.pods, |failing| failing.last);
+        }
+    }
+
+    pub fn add_node(&mut self, node: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) {
+        add(&mut self.nodes, node, matched, count, bounds);
+        if self.nodes.len() > bounds.subjects {
+            self.evicted += evict_oldest(&mut self.nodes, |failing| failing.last);
+        }
+    }
+
+    /// Forgets what has been silent since before `oldest`.
+    pub fn expire(&mut self, oldest: Timestamp, keep: impl Fn(&PodKey) -> bool) {
+        self.pods.retain(|pod, failing| failing.last >= oldest || keep(pod));
+        self.nodes.retain(|_, failing| failing.last >= oldest);
+    }
+}
+
+fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) {
+    let at = matched.time;
+    let failing = map.entry(Arc::clone(key)).or_insert_with(|| Failing::new(at));
+    let gap = at.since(failing.last);
+    let anew = gap > bounds.forget_after || failing.settled.is_some_and(|settled| at > settled);
+    if anew {
+        *failing = Failing::new(at);
+    }
+    failing.longest_gap = failing.longest_gap.max(if anew { Duration::ZERO } else { gap });
+    failing.first = failing.first.min(at);
+    failing.last = failing.last.max(at);
+    if failing.healthy_to.is_none_or(|to| to <= failing.last) {
+        (failing.healthy_from, failing.healthy_to) = (None, None);
+    }
+    let stat = failing.rules.entry(Arc::clone(&matched.rule)).or_insert_with(|| RuleStat::new(at));
+    stat.add(matched, count, bounds.capture_values);
+}

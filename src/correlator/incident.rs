@@ -1,0 +1,162 @@
+//! An incident: one fault that has been told, from its first alert to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::alert::{Suspect, Verdict};
+use crate::localizer::{Exposed, Ranked, covers};
+use crate::signature::Severity;
+use crate::time::Timestamp;
+
+use super::Alerts;
+use super::inventory::PodKey;
+
+/// The failing set must have doubled for this long a pause before it is worth another message.
+const GROWTH_PAUSE: Duration = Duration::from_secs(300);
+/// Kubelet's longest crash-loop back-off is 5 minutes; a pod that is silent between two attempts still fails.
+const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(360);
+
+#[derive(Clone, Debug)]
+pub struct Incident {
+    pub dedup_key: String,
+    pub suspect: Suspect,
+    pub verdict: Verdict,
+    pub severity: Severity,
+    pub best: Ranked,
+    pub candidates: Vec<Ranked>,
+    pub onset: Timestamp,
+    /// Every pod that failed as part of it.
+    pub members: BTreeMap<PodKey, Exposed>,
+    pub notes: Vec<String>,
+    /// What the last message said, for deciding about the next.
+    told: Told,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at: Timestamp,
+    failing: usize,
+    verdict: Verdict,
+    severity: Severity,
+}
+
+/// How an incident stands at one evaluation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    pub recovered: usize,
+    pub gone: usize,
+    pub failing: usize,
+    /// Newest match of a member, or of the suspect node itself.
+    pub last_match: Option<Timestamp>,
+    /// Newest record of the suspect.
+    pub last_record: Option<Timestamp>,
+    /// The longest silence seen between two matches of one member.
+    pub longest_gap: Duration,
+}
+
+impl Incident {
+    pub fn open(cluster: &str, best: &Ranked, candidates: &[Ranked], onset: Timestamp, now: Timestamp) -> Self {
+        let (verdict, severity) = (Verdict::Suspected, Severity::Info);
+        Incident {
+            dedup_key: dedup_key(cluster, &best.suspect),
+            suspect: best.suspect.clone(),
+            verdict,
+            severity,
+            best: best.clone(),
+            candidates: candidates.to_vec(),
+            onset,
+            members: BTreeMap::new(),
+            notes: Vec::new(),
+            told: Told { at: now, failing: 0, verdict, severity },
+        }
+    }
+
+    /// Whether the pod's failure is told by this incident already.
+    pub fn explains(&self, pod: &Exposed) -> bool {
+        self.members.contains_key(&pod.pod) || covers(&self.suspect, pod)
+    }
+
+    pub fn is_confirmed(&self) -> bool {
+        self.verdict == Verdict::Confirmed
+    }
+
+    /// Whether another incident about `suspect` would tell all that this one tells.
+    pub fn is_within(&self, suspect: &Suspect, failing: &BTreeSet<PodKey>) -> bool {
+        let told = |pod: &Exposed| failing.contains(&pod.pod) || covers(suspect, pod);
+        !self.members.is_empty() && self.members.values().all(told)
+    }
+
+    /// Whether there is news for those who were told of it already.
+    pub fn has_news(&self, now: Timestamp, renotify: Duration) -> bool {
+        let told = self.told;
+        let silence = now.since(told.at);
+        let doubled = self.members.len() > told.failing && self.members.len() >= told.failing.saturating_mul(2);
+        self.verdict != told.verdict
+            || self.severity > told.severity
+            || doubled && silence >= GROWTH_PAUSE
+            || silence >= renotify
+    }
+
+    /// Notes what a message that goes out now says.
+    pub fn mark_told(&mut self, now: Timestamp) {
+        self.told = Told { at: now, failing: self.members.len(), verdict: self.verdict, severity: self.severity };
+    }
+
+    /// Why the incident is over, if it is. Silence of the input is no reason.
+    pub fn is_over(&self, standing: &Standing, now: Timestamp, alerts: &Alerts) -> Option<String> {
+        let quiet = standing.last_match.map_or(Duration::ZERO, |last| now.since(last));
+        let pods_well = standing.failing == 0 && standing.recovered + standing.gone > 0;
+        if pods_well && quiet >= alerts.recovered_after {
+            return Some(match (standing.recovered, standing.gone) {
+                (_, 0) => "the failing pods run again without the failure".to_owned(),
+                (0, _) => "the failing pods are gone".to_owned(),
+                (well, gone) => format!("{well} of the failing pods run again, {gone} are gone"),
+            });
+        }
+        let back_off = standing.longest_gap.saturating_mul(6) / 5 + Duration::from_secs(30);
+        let patience = alerts.keep_firing_for.max(back_off.min(CRASH_LOOP_PERIOD));
+        let still_sends = standing.last_record.zip(standing.last_match).is_some_and(|(record, matched)| {
+            record.since(matched) >= alerts.keep_firing_for && now.since(record) <= alerts.keep_firing_for
+        });
+        (quiet >= patience && still_sends)
+            .then(|| format!("no failure for {} while {} still sends records", seconds(quiet), describe(&self.suspect)))
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds >= 120 { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
+}
+
+/// The suspect in words.
+pub fn describe(suspect: &Suspect) -> String {
+    match suspect {
+        Suspect::Pod(name) => format!("pod {name}"),
+        Suspect::Node(name) => format!("node {name}"),
+        Suspect::Workload(name) => format!("workload {name}"),
+        Suspect::Image(name) => format!("image {name}"),
+        Suspect::NodePool(name) => format!("node pool {name}"),
+        Suspect::Cluster => "the cluster".to_owned(),
+    }
+}
+
+/// PagerDuty's bound.
+const DEDUP_KEY_CHARS: usize = 255;
+
+/// `cluster/scope/suspect`. A longer one is cut and ends in a checksum of the whole, so that it stays distinct.
+pub fn dedup_key(cluster: &str, suspect: &Suspect) -> String {
+    let name = suspect.name();
+    let separator = if name.is_empty() { "" } else { "/" };
+    let key = format!("{cluster}/{}{separator}{name}", suspect.scope().as_str());
+    if key.chars().count() <= DEDUP_KEY_CHARS {
+        return key;
+    }
+    let kept: String = key.chars().take(DEDUP_KEY_CHARS - 17).collect();
+    format!("{kept}#{:016x}", fnv1a(key.as_bytes()))
+}
+
+/// FNV-1a, 64 bits: stable over builds and machines, which std's hasher is not.
+/// <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,193 @@
+//! What is known of a cluster's pods and nodes, learnt from the records alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::names;
+use crate::report::{self, ChangeKind};
+use crate::time::Timestamp;
+
+use super::Limits;
+
+/// `namespace/name`. Names, not uids: a log shipper may know the one and the events the other.
+pub type PodKey = Arc<str>;
+
+pub fn pod_key(namespace: &str, name: &str) -> PodKey {
+    format!("{namespace}/{name}").into()
+}
+
+#[derive(Clone, Debug)]
+pub struct PodFacts {
+    pub name: Arc<str>,
+    pub uid: Option<Arc<str>>,
+    pub workload: Arc<str>,
+    pub node: Option<Arc<str>>,
+    pub image: Option<Arc<str>>,
+    pub first_seen: Timestamp,
+    /// Newest event time at which it wrote a log line or an event spoke of it.
+    pub last_seen: Timestamp,
+    /// Newest container start that an event told.
+    pub started: Option<Timestamp>,
+    /// Newest time at which it wrote a log line.
+    pub last_logged: Option<Timestamp>,
+    pub stopping: Option<Timestamp>,
+}
+
+impl PodFacts {
+    fn new(pod: &report::Pod, at: Timestamp) -> Self {
+        PodFacts {
+            name: Arc::clone(&pod.name),
+            uid: pod.uid.clone(),
+            workload: Arc::clone(&pod.workload),
+            node: pod.node.clone(),
+            image: pod.image.clone(),
+            first_seen: at,
+            last_seen: at,
+            started: None,
+            last_logged: None,
+            stopping: None,
+        }
+    }
+
+    /// Whether it was told to stop and has not spoken since (a few seconds of shutdown chatter aside).
+    pub fn is_gone(&self) -> bool {
+        self.stopping.is_some_and(|at| self.started.is_none_or(|started| started <= at))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct NodeFacts {
+    pub pool: Option<Arc<str>>,
+    pub last_seen: Timestamp,
+    pub not_ready: Option<Timestamp>,
+    /// Cordoned or removed: what happens there is somebody's doing.
+    pub leaving: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+pub struct Inventory {
+    pub pods: BTreeMap<PodKey, PodFacts>,
+    pub nodes: BTreeMap<Arc<str>, NodeFacts>,
+    limits: Limits,
+    pub evicted_pods: u64,
+    pub evicted_nodes: u64,
+}
+
+impl Inventory {
+    pub fn new(limits: Limits) -> Self {
+        Inventory { pods: BTreeMap::new(), nodes: BTreeMap::new(), limits, evicted_pods: 0, evicted_nodes: 0 }
+    }
+
+    /// A record spoke of the pod at `at`. Newer facts win; a fact that a record lacks is kept.
+    pub fn saw(&mut self, pod: &report::Pod, at: Timestamp) -> PodKey {
+        if let Some(node) = &pod.node {
+            self.saw_node(node, at);
+        }
+        let key = pod_key(&pod.namespace, &pod.name);
+        let known = self.pods.entry(Arc::clone(&key)).or_insert_with(|| PodFacts::new(pod, at));
+        let reborn = matches!((&known.uid, &pod.uid), (Some(old), Some(new)) if old != new);
+        if reborn && at >= known.last_seen {
+            // A StatefulSet's pod under its old name, perhaps on another node.
+            *known = PodFacts::new(pod, at);
+        }
+        known.first_seen = known.first_seen.min(at);
+        if at >= known.last_seen {
+            known.last_seen = at;
+            replace(&mut known.node, &pod.node);
+            replace(&mut known.image, &pod.image);
+            replace(&mut known.uid, &pod.uid);
+        } else {
+            known.node = known.node.take().or_else(|| pod.node.clone());
+            known.image = known.image.take().or_else(|| pod.image.clone());
+            known.uid = known.uid.take().or_else(|| pod.uid.clone());
+        }
+        self.bound_pods();
+        key
+    }
+
+    /// It wrote log lines from `first` to `last`.
+    pub fn saw_logs(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp) -> PodKey {
+        self.saw(pod, first);
+        let key = self.saw(pod, last);
+        if let Some(known) = self.pods.get_mut(&key) {
+            known.last_logged = known.last_logged.max(Some(last));
+        }
+        key
+    }
+
+    pub fn saw_node(&mut self, node: &Arc<str>, at: Timestamp) {
+        let known = self.nodes.entry(Arc::clone(node)).or_insert_with(|| NodeFacts {
+            pool: names::node_pool(node).map(|pool| pool.pool.into()),
+            ..NodeFacts::default()
+        });
+        known.last_seen = known.last_seen.max(at);
+        if self.nodes.len() > self.limits.nodes {
+            self.evicted_nodes += evict_oldest(&mut self.nodes, |node| node.last_seen);
+        }
+    }
+
+    pub fn change_pod(&mut self, pod: &report::Pod, kind: ChangeKind, at: Timestamp) {
+        let key = self.saw(pod, at);
+        let Some(known) = self.pods.get_mut(&key) else { return };
+        match kind {
+            ChangeKind::PodStarted => known.started = known.started.max(Some(at)),
+            ChangeKind::PodStopping => known.stopping = known.stopping.max(Some(at)),
+            _ => {}
+        }
+    }
+
+    pub fn change_node(&mut self, node: &Arc<str>, kind: ChangeKind, at: Timestamp) {
+        self.saw_node(node, at);
+        let Some(known) = self.nodes.get_mut(node) else { return };
+        match kind {
+            ChangeKind::NodeNotReady => known.not_ready = Some(at),
+            ChangeKind::NodeReady => known.not_ready = None,
+            ChangeKind::NodeCordoned | ChangeKind::NodeRemoved => known.leaving = Some(at),
+            ChangeKind::NodeUncordoned => known.leaving = None,
+            _ => {}
+        }
+    }
+
+    pub fn pool_of(&self, node: &str) -> Option<&Arc<str>> {
+        self.nodes.get(node)?.pool.as_ref()
+    }
+
+    /// Forgets pods and nodes that nothing spoke of for the limits' `pod_ttl`.
+    pub fn expire(&mut self, now: Timestamp) {
+        let oldest = now.saturating_sub(self.limits.pod_ttl);
+        self.pods.retain(|_, pod| pod.last_seen >= oldest);
+        self.nodes.retain(|_, node| node.last_seen >= oldest);
+    }
+
+    fn bound_pods(&mut self) {
+        if self.pods.len() > self.limits.pods {
+            self.evicted_pods += evict_oldest(&mut self.pods, |pod| pod.last_seen);
+        }
+    }
+}
+
+fn replace(known: &mut Option<Arc<str>>, newer: &Option<Arc<str>>) {
+    if let Some(newer) = newer
+        && known.as_ref() != Some(newer)
+    {
+        *known = Some(Arc::clone(newer));
+    }
+}
+
+/// Removes the sixteenth that has been silent the longest, so that one eviction pays for many insertions.
+pub fn evict_oldest<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, age: impl Fn(&V) -> Timestamp) -> u64 {
+    let mut ages: Vec<Timestamp> = map.values().map(&age).collect();
+    let cut = (ages.len() / 16).min(ages.len().saturating_sub(1));
+    if ages.is_empty() {
+        return 0;
+    }
+    let (_, threshold, _) = ages.select_nth_unstable(cut);
+    let threshold = *threshold;
+    let (before, mut budget) = (map.len(), cut + 1);
+    map.retain(|_, value| {
+        let evict = budget > 0 && age(value) <= threshold;
+        budget -= usize::from(evict);
+        !evict
+    });
+    (before - map.len()) as u64
+}

@@ -1,0 +1,352 @@
+//! One evaluation: findings, their explanations, and what that means for the incidents that are open.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::alert::{Alert, Evidence, Status, Suspect, Verdict};
+use crate::localizer::{self, Explanation, Exposed, Ranked};
+use crate::signature::{Accuses, Severity};
+use crate::time::Timestamp;
+
+use super::exposure::{self, View};
+use super::incident::{Incident, Standing, dedup_key};
+use super::inventory::PodKey;
+use super::{Correlator, Outcome};
+
+/// How sure a signal that a node gives about itself makes us, when no pod speaks for or against it.
+const NODE_SIGNAL_PROBABILITY: f64 = 0.9;
+
+/// What crossed its trigger at one evaluation.
+#[derive(Debug, Default)]
+struct Findings {
+    pods: BTreeSet<PodKey>,
+    nodes: BTreeSet<Arc<str>>,
+}
+
+impl Correlator {
+    pub(super) fn reconcile(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        let findings = self.findings(now);
+        for (explanation, onset) in self.explanations(&findings, now) {
+            self.place(&explanation, onset, now, outcome);
+        }
+        for node in &findings.nodes {
+            self.place_node_signal(node, now, outcome);
+        }
+        self.follow_up(now, outcome);
+    }
+
+    /// Pods and nodes whose windows crossed their rules' triggers, without those that have recovered since.
+    fn findings(&self, now: Timestamp) -> Findings {
+        let windows = self.options.windows;
+        let mut findings = Findings::default();
+        for ((node, rule), window) in &self.windows {
+            let Some(rule) = self.rules.get(rule) else { continue };
+            let within = rule.trigger.within.unwrap_or(windows.size).min(windows.size);
+            let count = window.count(windows.slide, now, within);
+            let enough_pods = rule.accuses == Accuses::Node || count.pods >= rule.trigger.pods as usize;
+            if count.matches == 0 || count.matches < u64::from(rule.trigger.matches) || !enough_pods {
+                continue;
+            }
+            match (rule.accuses, node) {
+                (Accuses::Pod, _) => {
+                    let pods = window.pods(windows.slide, now, within);
+                    findings.pods.extend(pods.filter(|pod| self.fails(pod, now)).cloned());
+                }
+                (Accuses::Node, Some(node)) if self.accuses_itself(node, &rule.id) => {
+                    findings.nodes.insert(Arc::clone(node));
+                }
+                (Accuses::Node, _) => {}
+            }
+        }
+        findings
+    }
+
+    fn fails(&self, pod: &PodKey, now: Timestamp) -> bool {
+        let started = self.inventory.pods.get(pod).and_then(|facts| facts.started);
+        self.failures.pods.get(pod).is_some_and(|failing| {
+            failing.is_open() && !failing.has_recovered(now, started, self.options.alerts.recovered_after)
+        })
+    }
+
+    fn accuses_itself(&self, node: &Arc<str>, rule: &Arc<str>) -> bool {
+        let leaving = self.inventory.nodes.get(node).is_some_and(|facts| facts.leaving.is_some());
+        let failing = self.failures.nodes.get(node);
+        !leaving && failing.is_some_and(|failing| failing.is_open() && failing.rules.contains_key(rule))
+    }
+
+    fn explanations(&self, findings: &Findings, now: Timestamp) -> Vec<(Explanation, Timestamp)> {
+        let view = self.view(findings, now);
+        let groups = exposure::groups(&view, &findings.pods);
+        let explained = groups.iter().flat_map(|group| {
+            localizer::explain(&group.case).into_iter().map(|explanation| (explanation, group.onset))
+        });
+        let mut explained: Vec<_> = explained.collect();
+        // The surest first: it may take over what the doubtful ones tell.
+        explained.sort_by(|(a, _), (b, _)| b.best.probability.total_cmp(&a.best.probability));
+        explained
+    }
+
+    fn view<'a>(&'a self, findings: &'a Findings, now: Timestamp) -> View<'a> {
+        View {
+            inventory: &self.inventory,
+            failures: &self.failures,
+            accused_nodes: &findings.nodes,
+            generic_rules: &self.generic_rules,
+            known_since: self.began.unwrap_or(now).saturating_add(self.options.alerts.warm_up),
+            now,
+        }
+    }
+
+    fn is_known(&self, now: Timestamp) -> bool {
+        self.began.is_some_and(|began| now.since(began) >= self.options.alerts.warm_up)
+    }
+
+    fn exposed(&self, pods: &BTreeSet<PodKey>, now: Timestamp) -> Vec<Exposed> {
+        let nobody = Findings::default();
+        let view = self.view(&nobody, now);
+        pods.iter().filter_map(|pod| exposure::exposed(&view, pod, true)).collect()
+    }
+
+    /// Finds the incident that an explanation belongs to, or opens one when it is time to.
+    fn place(&mut self, explanation: &Explanation, onset: Timestamp, now: Timestamp, outcome: &mut Outcome) {
+        let best = &explanation.best;
+        let sure = best.probability >= self.options.alerts.min_probability && best.guarded;
+        let confirmed = sure && self.is_known(now);
+        let pods = self.exposed(&explanation.failing, now);
+        let key = dedup_key(&self.cluster, &best.suspect);
+        if let Some(incident) = self.incidents.get_mut(&key) {
+            update(incident, explanation, confirmed);
+            return join(incident, pods);
+        }
+        let (told, untold): (Vec<_>, Vec<_>) = pods.iter().cloned().partition(|pod| self.is_told(pod));
+        if untold.is_empty() || !confirmed && !told.is_empty() {
+            return self.join_covering(told);
+        }
+        // A pod is never so sure that waiting for the next one would not pay.
+        let at_once = confirmed && !matches!(best.suspect, Suspect::Pod(_));
+        if at_once || self.is_due(explanation, onset, now) {
+            self.open(explanation, confirmed, onset, pods, now, outcome);
+        }
+    }
+
+    /// Whether a confirmed incident tells of the pod already: what is narrower is inhibited by it.
+    fn is_told(&self, pod: &Exposed) -> bool {
+        self.incidents.values().any(|incident| incident.is_confirmed() && incident.explains(pod))
+    }
+
+    fn join_covering(&mut self, pods: Vec<Exposed>) {
+        for pod in pods {
+            let mut confirmed = self.incidents.values_mut().filter(|incident| incident.is_confirmed());
+            if let Some(incident) = confirmed.find(|incident| incident.explains(&pod)) {
+                join(incident, vec![pod]);
+            }
+        }
+    }
+
+    /// Whether a verdict that is not sure has waited long enough for the next pod to decide it.
+    fn is_due(&self, explanation: &Explanation, onset: Timestamp, now: Timestamp) -> bool {
+        let alerts = &self.options.alerts;
+        let still_there = |pod: &PodKey| self.inventory.pods.get(pod).is_some_and(|facts| !facts.is_gone());
+        if !explanation.failing.iter().any(still_there) {
+            return false;
+        }
+        let Suspect::Pod(pod) = &explanation.best.suspect else {
+            return now.since(onset) >= alerts.hold_suspected;
+        };
+        let Some(failing) = self.failures.pods.get(pod) else { return false };
+        let matches: u64 = failing.rules.values().map(|stat| stat.matches).sum();
+        let matters = self.severity(failing.rules.keys()) > Severity::Info;
+        matters && matches >= 2 && now.since(failing.first) >= alerts.hold_pod
+    }
+
+    fn severity<'a>(&self, rules: impl Iterator<Item = &'a Arc<str>>) -> Severity {
+        rules.filter_map(|id| self.rules.get(id)).map(|rule| rule.severity).max().unwrap_or(Severity::Info)
+    }
+
+    fn open(
+        &mut self,
+        explanation: &Explanation,
+        confirmed: bool,
+        onset: Timestamp,
+        pods: Vec<Exposed>,
+        now: Timestamp,
+        outcome: &mut Outcome,
+    ) {
+        let best = &explanation.best;
+        let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, onset, now);
+        if confirmed {
+            incident.verdict = Verdict::Confirmed;
+        } else if !self.is_known(now) {
+            incident.notes.push(format!(
+                "watched for less than {} s: the cluster's inventory is not known yet",
+                self.options.alerts.warm_up.as_secs()
+            ));
+        }
+        join(&mut incident, pods);
+        self.supersede(&incident, explanation, now, outcome);
+        incident.severity = self.incident_severity(&incident);
+        incident.mark_told(now);
+        outcome.alerts.push(self.tell(&incident, Status::Firing, now));
+        self.bound_incidents(outcome);
+        self.incidents.insert(incident.dedup_key.clone(), incident);
+    }
+
+    /// Ends the open incidents that the new one tells better.
+    fn supersede(&mut self, new: &Incident, explanation: &Explanation, now: Timestamp, outcome: &mut Outcome) {
+        let replaced = |old: &Incident| {
+            (new.is_confirmed() || !old.is_confirmed()) && old.is_within(&new.suspect, &explanation.failing)
+        };
+        let keys: Vec<String> =
+            self.incidents.iter().filter(|(_, old)| replaced(old)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if let Some(mut old) = self.incidents.remove(&key) {
+                old.notes = vec![format!("superseded by {}", new.dedup_key)];
+                let mut alert = self.tell(&old, Status::Resolved, now);
+                alert.superseded_by = Some(new.dedup_key.clone());
+                outcome.alerts.push(alert);
+            }
+        }
+    }
+
+    /// A node that accuses itself is an incident also when no pod fails on it, after the hold.
+    fn place_node_signal(&mut self, node: &Arc<str>, now: Timestamp, outcome: &mut Outcome) {
+        let suspect = Suspect::Node(Arc::clone(node));
+        if self.incidents.contains_key(&dedup_key(&self.cluster, &suspect)) {
+            return;
+        }
+        let Some(signal) = self.failures.nodes.get(node) else { return };
+        let onset = signal.first;
+        let critical = self.severity(signal.rules.keys()) == Severity::Critical;
+        if now.since(onset) < self.options.alerts.hold_suspected {
+            return;
+        }
+        let evidence = Evidence::default();
+        let best = Ranked { suspect, probability: NODE_SIGNAL_PROBABILITY, evidence, guarded: critical };
+        let confirmed = critical && best.probability >= self.options.alerts.min_probability && self.is_known(now);
+        let explanation = Explanation { candidates: vec![best.clone()], best, failing: BTreeSet::new() };
+        self.open(&explanation, confirmed, onset, Vec::new(), now, outcome);
+    }
+
+    /// Resolves what is over and tells again where there is news.
+    fn follow_up(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        let keys: Vec<String> = self.incidents.keys().cloned().collect();
+        for key in keys {
+            let Some(mut incident) = self.incidents.remove(&key) else { continue };
+            let standing = self.standing(&incident, now);
+            if let Some(reason) = incident.is_over(&standing, now, &self.options.alerts) {
+                incident.notes.push(format!("resolved: {reason}"));
+                self.settle(&incident, now);
+                outcome.alerts.push(self.tell(&incident, Status::Resolved, now));
+                continue;
+            }
+            incident.severity = incident.severity.max(self.incident_severity(&incident));
+            if incident.has_news(now, self.options.alerts.renotify) {
+                incident.mark_told(now);
+                outcome.alerts.push(self.tell(&incident, Status::Firing, now));
+            }
+            self.incidents.insert(key, incident);
+        }
+    }
+
+    fn incident_severity(&self, incident: &Incident) -> Severity {
+        let pods = incident.members.keys().filter_map(|pod| self.failures.pods.get(pod));
+        let node = match &incident.suspect {
+            Suspect::Node(node) => self.failures.nodes.get(node),
+            _ => None,
+        };
+        self.severity(pods.chain(node).flat_map(|failing| failing.rules.keys()))
+    }
+
+    fn standing(&self, incident: &Incident, now: Timestamp) -> Standing {
+        let mut standing = Standing { last_record: self.last_record(&incident.suspect), ..Standing::default() };
+        for (pod, member) in &incident.members {
+            let facts = self.inventory.pods.get(pod);
+            let Some(failing) = self.failures.pods.get(pod) else {
+                standing.gone += 1;
+                continue;
+            };
+            standing.last_match = standing.last_match.max(Some(failing.last));
+            standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
+            let started = facts.and_then(|facts| facts.started);
+            let moved = facts.is_some_and(|facts| facts.node != member.node && facts.last_logged > Some(failing.last));
+            if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
+                standing.recovered += 1;
+            } else if moved || facts.is_none_or(|facts| facts.is_gone()) {
+                standing.gone += 1;
+            } else {
+                standing.failing += 1;
+            }
+        }
+        if let Suspect::Node(node) = &incident.suspect
+            && let Some(signal) = self.failures.nodes.get(node)
+        {
+            standing.last_match = standing.last_match.max(Some(signal.last));
+        }
+        standing.last_match = standing.last_match.or(Some(incident.onset));
+        standing
+    }
+
+    /// The newest record of the suspect.
+    fn last_record(&self, suspect: &Suspect) -> Option<Timestamp> {
+        let newest = |of: &dyn Fn(&super::inventory::PodFacts) -> bool| {
+            self.inventory.pods.values().filter(|pod| of(pod)).map(|pod| pod.last_seen).max()
+        };
+        match suspect {
+            Suspect::Pod(pod) => self.inventory.pods.get(pod).map(|facts| facts.last_seen),
+            Suspect::Node(node) => self.inventory.nodes.get(node).map(|facts| facts.last_seen),
+            Suspect::Workload(name) => newest(&|pod| pod.workload == *name),
+            Suspect::Image(name) => newest(&|pod| pod.image.as_ref() == Some(name)),
+            Suspect::NodePool(name) => {
+                let nodes = self.inventory.nodes.values().filter(|node| node.pool.as_ref() == Some(name));
+                nodes.map(|node| node.last_seen).max()
+            }
+            Suspect::Cluster => self.inventory.nodes.values().map(|node| node.last_seen).max(),
+        }
+    }
+
+    /// What failed as part of an incident that is over does not open it again.
+    fn settle(&mut self, incident: &Incident, now: Timestamp) {
+        for pod in incident.members.keys() {
+            if let Some(failing) = self.failures.pods.get_mut(pod) {
+                failing.settled = Some(now);
+            }
+        }
+        if let Suspect::Node(node) = &incident.suspect
+            && let Some(signal) = self.failures.nodes.get_mut(node)
+        {
+            signal.settled = Some(now);
+        }
+    }
+
+    fn bound_incidents(&mut self, outcome: &mut Outcome) {
+        while self.incidents.len() >= self.options.limits.incidents.max(1) {
+            let oldest = self.incidents.iter().min_by_key(|(_, incident)| incident.onset).map(|(key, _)| key.clone());
+            let Some(oldest) = oldest else { return };
+            self.incidents.remove(&oldest);
+            outcome.counts.evicted_incidents += 1;
+        }
+    }
+
+    fn tell(&mut self, incident: &Incident, status: Status, now: Timestamp) -> Alert {
+        self.sequence += 1;
+        self.alert(incident, status, now)
+    }
+}
+
+/// Takes over what the newest evaluation says; a verdict once confirmed stays so until the end.
+fn update(incident: &mut Incident, explanation: &Explanation, confirmed: bool) {
+    if confirmed {
+        incident.verdict = Verdict::Confirmed;
+        incident.notes.clear();
+    }
+    if confirmed || !incident.is_confirmed() {
+        incident.best = explanation.best.clone();
+        incident.candidates.clone_from(&explanation.candidates);
+    }
+}
+
+fn join(incident: &mut Incident, pods: Vec<Exposed>) {
+    for pod in pods {
+        incident.members.insert(Arc::clone(&pod.pod), pod);
+    }
+}

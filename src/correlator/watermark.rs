@@ -1,0 +1,161 @@
+//! How far event time has come, over all input partitions of one cluster, and which positions have been seen.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::record::Partition;
+use crate::report::Progress;
+use crate::time::Timestamp;
+
+/// The cluster's watermark: the least of its partitions', without those that are idle, ended or abandoned.
+#[derive(Debug)]
+pub struct Watermarks {
+    partitions: BTreeMap<Partition, PartitionState>,
+    current: Option<Timestamp>,
+    newest: Option<Timestamp>,
+    /// A partition that no report mentioned while event time went on by this much has lost its scanner for good
+    /// (its topic was deleted, say) and holds nobody up any more.
+    abandon_after: Duration,
+}
+
+#[derive(Debug)]
+struct PartitionState {
+    next: i64,
+    watermark: Option<Timestamp>,
+    waits: bool,
+    ended: bool,
+    /// The newest event time of any partition when this one was last mentioned.
+    mentioned_at: Option<Timestamp>,
+}
+
+impl Watermarks {
+    pub fn new(abandon_after: Duration) -> Self {
+        Watermarks { partitions: BTreeMap::new(), current: None, newest: None, abandon_after }
+    }
+
+    /// Takes in one partition's progress and returns its high-water offset before: what lies below it has been seen.
+    pub fn observe(&mut self, progress: &Progress) -> i64 {
+        self.newest = self.newest.max(progress.watermark);
+        let newest = self.newest;
+        let state = self.partitions.entry(progress.partition.clone()).or_insert(PartitionState {
+            next: i64::MIN,
+            watermark: None,
+            waits: true,
+            ended: false,
+            mentioned_at: None,
+        });
+        let seen_below = state.next;
+        state.next = state.next.max(progress.next);
+        state.watermark = state.watermark.max(progress.watermark);
+        state.waits = !progress.idle && !progress.ended;
+        state.ended = progress.ended;
+        state.mentioned_at = newest;
+        seen_below
+    }
+
+    /// The watermark after the reports so far; never goes back. `None` until every partition that counts has a time.
+    pub fn advance(&mut self) -> Option<Timestamp> {
+        let waiting = || self.partitions.values().filter(|state| state.waits && !self.is_abandoned(state));
+        let candidate = if waiting().next().is_none() {
+            self.partitions.values().filter_map(|state| state.watermark).max()
+        } else if waiting().any(|state| state.watermark.is_none()) {
+            None
+        } else {
+            waiting().filter_map(|state| state.watermark).min()
+        };
+        self.current = self.current.max(candidate);
+        self.current
+    }
+
+    fn is_abandoned(&self, state: &PartitionState) -> bool {
+        match (self.newest, state.mentioned_at) {
+            (Some(newest), Some(mentioned)) => newest.since(mentioned) > self.abandon_after,
+            _ => false,
+        }
+    }
+
+    pub fn current(&self) -> Option<Timestamp> {
+        self.current
+    }
+
+    /// Whether nothing more will come from anywhere.
+    pub fn all_ended(&self) -> bool {
+        !self.partitions.is_empty() && self.partitions.values().all(|state| state.ended)
+    }
+
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(name: &str, next: i64, seconds: Option<i64>) -> Progress {
+        Progress {
+            partition: Partition { topic: name.into(), partition: 0 },
+            first: 0,
+            next,
+            records: 0,
+            rejected: 0,
+            watermark: seconds.map(|s| Timestamp::from_millis(s * 1000)),
+            idle: false,
+            ended: false,
+        }
+    }
+
+    fn seconds(time: Option<Timestamp>) -> Option<i64> {
+        time.map(|t| t.as_millis() / 1000)
+    }
+
+    #[test]
+    fn the_slowest_partition_holds_the_watermark() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        marks.observe(&progress("a", 1, Some(100)));
+        assert_eq!(seconds(marks.advance()), Some(100));
+        marks.observe(&progress("b", 1, Some(40)));
+        assert_eq!(seconds(marks.advance()), Some(100), "it never goes back");
+        marks.observe(&progress("a", 2, Some(200)));
+        assert_eq!(seconds(marks.advance()), Some(100));
+        marks.observe(&progress("b", 2, Some(150)));
+        assert_eq!(seconds(marks.advance()), Some(150));
+    }
+
+    #[test]
+    fn a_partition_without_any_time_is_waited_for_until_it_is_idle() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        marks.observe(&progress("a", 1, Some(100)));
+        marks.observe(&progress("b", 0, None));
+        assert_eq!(marks.advance(), None);
+        marks.observe(&Progress { idle: true, ..progress("b", 0, None) });
+        assert_eq!(seconds(marks.advance()), Some(100));
+    }
+
+    #[test]
+    fn when_all_are_idle_the_newest_time_counts() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        marks.observe(&Progress { idle: true, ..progress("a", 1, Some(100)) });
+        marks.observe(&Progress { idle: true, ..progress("b", 1, Some(70)) });
+        assert_eq!(seconds(marks.advance()), Some(100));
+    }
+
+    #[test]
+    fn an_abandoned_partition_is_not_waited_for() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        marks.observe(&progress("gone", 1, Some(50)));
+        marks.observe(&progress("a", 1, Some(100)));
+        marks.observe(&progress("a", 2, Some(640)));
+        assert_eq!(seconds(marks.advance()), Some(50));
+        marks.observe(&progress("a", 3, Some(651)));
+        assert_eq!(seconds(marks.advance()), Some(651));
+    }
+
+    #[test]
+    fn tells_what_had_been_seen_before() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        assert_eq!(marks.observe(&progress("a", 10, Some(1))), i64::MIN);
+        assert_eq!(marks.observe(&progress("a", 5, Some(1))), 10);
+        assert_eq!(marks.observe(&progress("a", 20, Some(1))), 10);
+    }
+}

@@ -1,0 +1,85 @@
+//! The files that containerd and CRI-O write: `<time> <stream> <tag> <message>`.
+//!
+//! The tag is `F` for a whole line and `P` for a part of one; old runtimes wrote none, and it may carry more
+//! tags after a colon. Parts pass as lines of their own.
+
+use std::borrow::Cow;
+
+use super::found::Found;
+use super::message;
+use super::{Producer, Reads, Reason, Rejected};
+use crate::record::LogEntry;
+use crate::time::Timestamp;
+
+pub(super) static PRODUCER: Producer =
+    Producer { name: "cri", reads: Reads::Line { recognises: |line| Line::parse(line).is_some(), decode } };
+
+fn decode<'a>(mut line: Cow<'a, str>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    let Some(Line { time, message_start }) = Line::parse(&line) else {
+        return Err(Rejected::new(Reason::UnknownShape, "not a CRI line: <time> <stream> <tag> <message>"));
+    };
+    message::cut_start(&mut line, message_start);
+    found.log(LogEntry { message: line, time: Some(time), ..LogEntry::default() })
+}
+
+/// The head of a CRI line.
+pub(super) struct Line {
+    pub(super) time: Timestamp,
+    /// Where the message starts. Bytes.
+    pub(super) message_start: usize,
+}
+
+impl Line {
+    pub(super) fn parse(text: &str) -> Option<Line> {
+        // Cheap refusals first: this is asked of every message.
+        let bytes = text.as_bytes();
+        if bytes.len() < 27 || bytes[4] != b'-' || bytes[10] != b'T' || !bytes[0].is_ascii_digit() {
+            return None;
+        }
+        let (stamp, rest) = text.split_once(' ')?;
+        let rest = rest.strip_prefix("stdout").or_else(|| rest.strip_prefix("stderr"))?;
+        let rest = match rest.strip_prefix(' ') {
+            Some(rest) => without_tag(rest),
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+        Some(Line { time: Timestamp::parse_rfc3339(stamp)?, message_start: text.len() - rest.len() })
+    }
+}
+
+fn without_tag(text: &str) -> &str {
+    let (tag, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let first = tag.split(':').next().unwrap_or_default();
+    if matches!(first, "F" | "P") { rest } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_with_and_without_a_tag() {
+        let cases = [
+            ("2024-07-02T12:40:06.615800890+00:00 stdout F hello", Some("hello")),
+            ("2024-07-02T12:40:06.615800890Z stderr P half a ", Some("half a ")),
+            ("2024-07-02T12:40:06.615800890+08:00 stderr P:x tagged", Some("tagged")),
+            ("2024-07-02T12:40:06.615800890Z stdout no tag", Some("no tag")),
+            ("2024-07-02T12:40:06.615800890Z stdout F ", Some("")),
+            ("2024-07-02T12:40:06.615800890Z stdout F", Some("")),
+            ("2024-07-02T12:40:06Z stdoutF hello", None),
+            ("2024-07-02T12:40:06.615800890Z INFO hello there", None),
+            ("2024-13-02T12:40:06.615800890Z stdout F hello", None),
+            ("short", None),
+        ];
+        for (text, expected) in cases {
+            let message = Line::parse(text).map(|line| &text[line.message_start..]);
+            assert_eq!(message, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_honoured() {
+        let line = Line::parse("2024-07-02T20:40:06.615800890+08:00 stdout F x").unwrap();
+        assert_eq!(line.time, Timestamp::from_millis(1_719_924_006_615));
+    }
+}

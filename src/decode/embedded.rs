@@ -1,0 +1,129 @@
+//! Records inside a message: an event that eventrouter or event-exporter printed and a shipper passed on as a log
+//! line, and Docker's own JSON line where the shipper had no parser for it. One level deep, no further.
+
+use std::borrow::Cow;
+
+use serde_json_borrow::Value;
+
+use super::json::{Object, time};
+use super::{event, event_exporter, eventrouter, k8s_objects, kube_event};
+use crate::record::{KubeEvent, LogEntry, ObjectRef};
+use crate::time::Timestamp;
+
+/// The event that a log's message is, if it is one. Its cluster is the log's where it names none itself.
+pub(super) fn event<'a>(log: &LogEntry<'a>) -> Option<KubeEvent<'a>> {
+    let text = log.message.trim_ascii();
+    if !text.starts_with('{') || !(text.contains("\"involvedObject\"") || text.contains("\"regarding\"")) {
+        return None;
+    }
+    let object = Object::from_value(serde_json::from_str::<Value<'_>>(text).ok()?)?;
+    let mut event = owned(unwrap_event(object)?);
+    event.cluster = event.cluster.or_else(|| log.cluster.clone());
+    event.time = event.time.or(log.time);
+    Some(event)
+}
+
+fn unwrap_event(object: Object<'_>) -> Option<KubeEvent<'_>> {
+    if event::is_audit(&object) {
+        None
+    } else if eventrouter::recognises(&object) {
+        eventrouter::event(object)
+    } else if event_exporter::recognises(&object) {
+        event_exporter::event(object)
+    } else if k8s_objects::recognises(&object) {
+        // A deletion is no news, and as a log line it does no harm.
+        k8s_objects::news(object).and_then(event::read)
+    } else if kube_event::recognises(&object) {
+        event::read(object)
+    } else {
+        None
+    }
+}
+
+fn owned<'b>(event: KubeEvent<'_>) -> KubeEvent<'b> {
+    fn own<'b>(text: Cow<'_, str>) -> Cow<'b, str> {
+        Cow::Owned(text.into_owned())
+    }
+    KubeEvent {
+        uid: event.uid.map(own),
+        reason: own(event.reason),
+        event_type: own(event.event_type),
+        message: own(event.message),
+        object: ObjectRef {
+            kind: own(event.object.kind),
+            namespace: own(event.object.namespace),
+            name: own(event.object.name),
+            uid: event.object.uid.map(own),
+        },
+        node: event.node.map(own),
+        count: event.count,
+        time: event.time,
+        component: own(event.component),
+        cluster: event.cluster.map(own),
+    }
+}
+
+pub(super) struct DockerLine {
+    pub(super) message: String,
+    pub(super) time: Option<Timestamp>,
+}
+
+/// Docker's json-file line as the text of a message.
+pub(super) fn docker_line(message: &str) -> Option<DockerLine> {
+    if !message.starts_with("{\"log\":\"") {
+        return None;
+    }
+    let mut object = Object::from_value(serde_json::from_str::<Value<'_>>(message).ok()?)?;
+    let time = object.get("time").and_then(time);
+    if !object.has("stream") {
+        return None;
+    }
+    let line = object.take_text("log").unwrap_or_default().into_owned();
+    Some(DockerLine { message: line, time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(message: &str) -> LogEntry<'_> {
+        LogEntry { message: message.into(), cluster: Some("prod".into()), ..LogEntry::default() }
+    }
+
+    const EVENT: &str = r#"{"involvedObject":{"kind":"Pod","namespace":"shop","name":"cd-0"},"reason":"BackOff",
+        "message":"m","count":3}"#;
+
+    #[test]
+    fn finds_an_event_in_each_wrapping() {
+        let wrapped = [
+            EVENT.to_owned(),
+            format!(r#"{{"verb":"ADDED","event":{EVENT}}}"#),
+            format!(r#"{{"type":"ADDED","object":{EVENT}}}"#),
+        ];
+        for text in wrapped {
+            let event = event(&log(&text)).expect(&text);
+            assert_eq!((event.reason.as_ref(), event.count), ("BackOff", Some(3)), "{text}");
+            assert_eq!(event.cluster.as_deref(), Some("prod"));
+        }
+    }
+
+    #[test]
+    fn leaves_other_messages_alone() {
+        for text in [
+            "plain",
+            r#"{"msg":"\"involvedObject\" is a word"}"#,
+            r#"{"involvedObject":"#,
+            r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","regarding":{"kind":"Pod"},"reason":"x"}"#,
+        ] {
+            assert_eq!(event(&log(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn unwraps_dockers_line() {
+        let line = docker_line(r#"{"log":"say \"hi\"\n","stream":"stdout","time":"2024-07-02T12:40:06.6Z"}"#).unwrap();
+        assert_eq!(line.message, "say \"hi\"\n");
+        assert_eq!(line.time, Some(Timestamp::from_millis(1_719_924_006_600)));
+        assert!(docker_line(r#"{"log":"an application's own"}"#).is_none());
+    }
+}

@@ -1,0 +1,100 @@
+//! Fluent Bit's Kafka output with `format json`. Its own timestamp comes first in the record, under a name and in a
+//! notation that `timestamp_key` and `timestamp_format` set; `time` is the container runtime's, where the parser kept it.
+
+use std::borrow::Cow;
+
+use super::found::Found;
+use super::json::Object;
+use super::{Producer, Reads, Rejected, kubernetes, message};
+use crate::record::LogEntry;
+
+pub(super) static PRODUCER: Producer = Producer {
+    name: "fluent-bit",
+    reads: Reads::Object {
+        // Without the Kubernetes filter nothing but the timestamp tells it from Docker's own line.
+        recognises: |object| object.has_object("kubernetes") || (object.has("log") && object.has("@timestamp")),
+        decode,
+    },
+};
+
+/// Where the time of a record may be. `time` comes last: it may be the application's, lifted by `Merge_Log`.
+pub(super) const TIMES: &[&str] = &["@timestamp", "timestamp", "date", "time"];
+
+/// Where pipelines put the cluster's name (`record_modifier`, `modify`).
+const CLUSTERS: &[&str] = &["cluster", "cluster_name"];
+
+fn decode<'a>(mut object: Object<'a>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    let log = log_entry(&mut object, message::KEYS)?;
+    found.log(log)
+}
+
+/// What all shippers with a `kubernetes` object share; `message_keys` in the order of their liking.
+pub(super) fn log_entry<'a>(object: &mut Object<'a>, message_keys: &[&str]) -> Result<LogEntry<'a>, Rejected> {
+    let time = object.first_time(TIMES);
+    let message = message::require(object, message_keys)?;
+    let kubernetes = object.take_object("kubernetes").unwrap_or_default();
+    let (source, kubernetes_cluster) = kubernetes::source(kubernetes);
+    let cluster = cluster(object).or(kubernetes_cluster);
+    Ok(LogEntry { message, time, cluster, source })
+}
+
+/// The cluster as a plain field.
+pub(super) fn cluster<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
+    object.take_first_text(CLUSTERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::Format;
+    use crate::decode::tests::{log, origin};
+    use crate::record::Owner;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn reads_a_record_with_the_kubernetes_filter() {
+        let log = log(
+            r#"{"@timestamp":1795357863.25,"log":"[2026-11-22T14:31:03.000Z][LOGMONITOR] ERROR: x. Error: 216\r\n",
+            "stream":"stdout","time":"2026-11-22T14:31:03.25Z","cluster_name":"prod","kubernetes":{
+            "pod_name":"cd-7d9f8b6c5d-x7k2p","namespace_name":"sitecore","pod_id":"p1","labels":{"app":"cd"},
+            "host":"akswin000001","container_name":"cd","docker_id":"d","container_hash":"h",
+            "container_image":"registry.example/cd:10.4","ownerReferences":[{"kind":"ReplicaSet","name":"cd-7d9f8b6c5d"}]}}"#,
+            Format::FluentBit,
+        );
+        assert_eq!(log.message, "[2026-11-22T14:31:03.000Z][LOGMONITOR] ERROR: x. Error: 216");
+        assert_eq!(log.time, Timestamp::parse_rfc3339("2026-11-22T14:31:03.25Z"));
+        assert_eq!(log.cluster.as_deref(), Some("prod"));
+        assert_eq!(origin(&log), [Some("akswin000001"), Some("sitecore"), Some("cd-7d9f8b6c5d-x7k2p"), Some("cd")]);
+        assert_eq!(log.source.pod_uid.as_deref(), Some("p1"));
+        assert_eq!(log.source.image.as_deref(), Some("registry.example/cd:10.4"));
+        assert_eq!(log.source.owner, Some(Owner { kind: "ReplicaSet".into(), name: "cd-7d9f8b6c5d".into() }));
+    }
+
+    #[test]
+    fn knows_the_time_in_every_style_and_its_own_from_the_applications() {
+        let cases = [
+            (r#""@timestamp":1572026149.25"#, 1_572_026_149_250),
+            (r#""@timestamp":"2019-10-25T17:55:49.250000Z""#, 1_572_026_149_250),
+            (r#""@timestamp":"2019-10-25T17:55:49.250000000Z""#, 1_572_026_149_250),
+            (r#""@timestamp":1572026149.25,"@timestamp":"2001-01-01T00:00:00Z""#, 1_572_026_149_250),
+            (r#""date":1572026149.25"#, 1_572_026_149_250),
+            (r#""@timestamp":null,"time":"2019-10-25T17:55:49.25Z""#, 1_572_026_149_250),
+        ];
+        for (time, millis) in cases {
+            let value = format!(r#"{{{time},"log":"a","kubernetes":{{"host":"n1"}}}}"#);
+            assert_eq!(log(&value, Format::FluentBit).time, Some(Timestamp::from_millis(millis)), "{time}");
+        }
+    }
+
+    #[test]
+    fn survives_without_parser_filter_and_log_key() {
+        let unparsed = log(
+            r#"{"@timestamp":1646644110.080202,"log":"2022-03-07T09:08:30.051273291Z stderr F etcd says \"no\""}"#,
+            Format::FluentBit,
+        );
+        assert_eq!(unparsed.message, "etcd says \"no\"");
+        assert_eq!(unparsed.time, Timestamp::parse_rfc3339("2022-03-07T09:08:30.051Z"));
+        let merged = log(r#"{"@timestamp":1.5e9,"msg":"lifted","kubernetes":{"host":"n1"}}"#, Format::FluentBit);
+        assert_eq!(merged.message, "lifted");
+        assert_eq!(log(r#"{"log":"","kubernetes":{}}"#, Format::FluentBit).message, "");
+    }
+}

@@ -1,0 +1,51 @@
+//! Where producers put what they find: the bound on entries, and what holds for every message, are kept here once.
+
+use super::{MAX_ENTRIES_PER_RECORD, Reason, Rejected, cri, embedded, message};
+use crate::record::{Entry, KubeEvent, LogEntry};
+
+/// The entries of one record.
+pub(super) struct Found<'a, 'v> {
+    entries: &'v mut Vec<Entry<'a>>,
+    limit: usize,
+}
+
+impl<'a, 'v> Found<'a, 'v> {
+    pub(super) fn new(entries: &'v mut Vec<Entry<'a>>) -> Self {
+        let limit = entries.len() + MAX_ENTRIES_PER_RECORD;
+        Found { entries, limit }
+    }
+
+    pub(super) fn event(&mut self, event: KubeEvent<'a>) -> Result<(), Rejected> {
+        self.push(Entry::Event(event))
+    }
+
+    /// Takes a log line in: what the runtime wrapped around it is taken off, and an event that somebody piped through
+    /// the logging stack becomes an event again.
+    pub(super) fn log(&mut self, mut log: LogEntry<'a>) -> Result<(), Rejected> {
+        if let Some(line) = embedded::docker_line(&log.message) {
+            log.message = line.message.into();
+            log.time = line.time.or(log.time);
+        }
+        if let Some(line) = cri::Line::parse(&log.message) {
+            let (start, time) = (line.message_start, line.time);
+            message::cut_start(&mut log.message, start);
+            log.time = Some(time);
+        }
+        match embedded::event(&log) {
+            Some(event) => self.event(event),
+            None => {
+                message::clean(&mut log.message);
+                self.push(Entry::Log(log))
+            }
+        }
+    }
+
+    fn push(&mut self, entry: Entry<'a>) -> Result<(), Rejected> {
+        if self.entries.len() >= self.limit {
+            let detail = format!("more than {MAX_ENTRIES_PER_RECORD} entries in one record");
+            return Err(Rejected::new(Reason::TooLarge, detail));
+        }
+        self.entries.push(entry);
+        Ok(())
+    }
+}

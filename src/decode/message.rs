@@ -1,0 +1,141 @@
+//! Messages: where objects hold them, and what is taken off before anything is matched.
+
+use std::borrow::Cow;
+
+use serde_json_borrow::Value;
+
+use super::json::Object;
+use super::{Reason, Rejected};
+
+/// Where shippers put the line, commonest first. The later ones are where merged or parsed records end up.
+pub(super) const KEYS: &[&str] = &["log", "message", "msg", "MESSAGE", "log_processed", "text"];
+
+/// Moves the message out of an object: the first string under one of `keys` that is not empty, else an empty one,
+/// else whatever else is there as JSON.
+pub(super) fn take<'a>(object: &mut Object<'a>, keys: &[&str]) -> Option<Cow<'a, str>> {
+    let mut empty = false;
+    for key in keys {
+        match object.get(key) {
+            Some(Value::Str(text)) if !text.is_empty() => return object.take_text(key),
+            Some(Value::Str(_)) => empty = true,
+            _ => {}
+        }
+    }
+    if empty {
+        return Some(Cow::Borrowed(""));
+    }
+    keys.iter().find_map(|key| object.take(key)).map(from_value)
+}
+
+/// [`take`], or the reason why not.
+pub(super) fn require<'a>(object: &mut Object<'a>, keys: &[&str]) -> Result<Cow<'a, str>, Rejected> {
+    take(object, keys).ok_or_else(|| Rejected::new(Reason::NoMessage, format!("none of {} is there", keys.join(", "))))
+}
+
+/// Text of a message that a parser upstream has turned into something else: its own message, else its JSON.
+pub(super) fn from_value(value: Value<'_>) -> Cow<'_, str> {
+    match value {
+        Value::Str(text) => text,
+        Value::Object(_) => {
+            let inner = value.as_object().and_then(|object| {
+                KEYS.iter().find_map(|key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()))
+            });
+            Cow::Owned(inner.map_or_else(|| value.to_string(), str::to_owned))
+        }
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// Takes off colours and the line's end. Blanks stay: indentation tells stack traces apart.
+pub(super) fn clean(message: &mut Cow<'_, str>) {
+    if message.contains('\u{1b}') {
+        *message = Cow::Owned(without_escapes(message));
+    }
+    let end = message.trim_end_matches(['\n', '\r']).len();
+    cut_end(message, end);
+}
+
+/// Drops the first `count` bytes; `count` is on a character's boundary.
+pub(super) fn cut_start(message: &mut Cow<'_, str>, count: usize) {
+    match message {
+        Cow::Borrowed(text) => *text = &text[count..],
+        Cow::Owned(text) => drop(text.drain(..count)),
+    }
+}
+
+fn cut_end(message: &mut Cow<'_, str>, end: usize) {
+    match message {
+        Cow::Borrowed(text) => *text = &text[..end],
+        Cow::Owned(text) => text.truncate(end),
+    }
+}
+
+/// Without terminal control sequences (ECMA-48: `ESC [`, parameters, one final byte `@` to `~`). An escape that
+/// begins no sequence is dropped alone.
+fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = match after.strip_prefix('[') {
+            Some(sequence) => match sequence.find(|c| !matches!(c, '\u{20}'..='\u{3f}')) {
+                Some(end) if matches!(sequence.as_bytes()[end], b'@'..=b'~') => &sequence[end + 1..],
+                Some(end) => &sequence[end..],
+                None => "",
+            },
+            None => after,
+        };
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(text: &str) -> Option<String> {
+        let mut object = Object::from_value(serde_json::from_str(text).unwrap()).unwrap();
+        take(&mut object, KEYS).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn finds_the_message_under_any_usual_name() {
+        let cases = [
+            (r#"{"log":"a","message":"b"}"#, Some("a")),
+            (r#"{"log":"","msg":"b"}"#, Some("b")),
+            (r#"{"log":""}"#, Some("")),
+            (r#"{"message":{"level":"error","msg":"inner"}}"#, Some("inner")),
+            (r#"{"message":{"level":"error"}}"#, Some(r#"{"level":"error"}"#)),
+            (r#"{"log":42}"#, Some("42")),
+            (r#"{"log":null}"#, None),
+            (r#"{"level":"error"}"#, None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(taken(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn takes_off_colours_and_line_ends_only() {
+        let cases = [
+            ("plain", "plain"),
+            ("crlf\r\n", "crlf"),
+            ("a\r\nb\n\n", "a\r\nb"),
+            ("\u{1b}[31mred\u{1b}[0m text\n", "red text"),
+            ("\u{1b}[1;38;5;9mbold", "bold"),
+            ("\u{1b}[?2004l\r1\r\n", "\r1"),
+            ("cut off \u{1b}[3", "cut off "),
+            ("\u{1b}7odd \u{1b}[31é", "7odd é"),
+            ("\u{1b}", ""),
+            ("  indented", "  indented"),
+            ("\n", ""),
+        ];
+        for (text, expected) in cases {
+            for mut message in [Cow::Borrowed(text), Cow::Owned(text.to_owned())] {
+                clean(&mut message);
+                assert_eq!(message, expected, "{text:?}");
+            }
+        }
+    }
+}

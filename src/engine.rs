@@ -1,0 +1,74 @@
+//! Both stages in one hand: records in, alerts out. What a replay, the tests and the benches drive; the service runs
+//! the same two stages with Kafka in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::alert::Alert;
+use crate::correlator::{self, Correlator, Counts};
+use crate::decode::{Format, Rejected};
+use crate::record::{Expect, Partition, Record};
+use crate::report::Report;
+use crate::scanner::matcher::Matcher;
+use crate::scanner::{self, Scanned, Scanner, Slot};
+use crate::time::Timestamp;
+
+pub struct Engine {
+    matcher: Matcher,
+    scanner: Scanner,
+    correlators: BTreeMap<Arc<str>, Correlator>,
+    options: correlator::Options,
+}
+
+/// What a flush led to.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    pub reports: Vec<Report>,
+    pub alerts: Vec<Alert>,
+    pub counts: Counts,
+}
+
+impl Engine {
+    pub fn new(matcher: Matcher, scan: scanner::Options, options: correlator::Options) -> Self {
+        let scanner = Scanner::new(scan, "engine".into());
+        Engine { matcher, scanner, correlators: BTreeMap::new(), options }
+    }
+
+    pub fn assign(&mut self, partition: Partition, format: Format, expect: Expect) -> Slot {
+        self.scanner.assign(partition, format, expect)
+    }
+
+    pub fn scan(&mut self, slot: Slot, record: &Record<'_>) -> Result<Scanned, Rejected> {
+        self.scanner.scan(&self.matcher, slot, record)
+    }
+
+    pub fn end(&mut self, slot: Slot) {
+        self.scanner.end(slot);
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.scanner.is_full()
+    }
+
+    /// Newest event time of a partition.
+    pub fn newest(&self, slot: Slot) -> Option<Timestamp> {
+        self.scanner.newest(slot)
+    }
+
+    /// Hands what has been gathered to the correlators.
+    pub fn flush(&mut self) -> Flushed {
+        // Nothing here measures latency, and no decision looks at this time.
+        let reports = self.scanner.flush(Timestamp::default());
+        let mut flushed = Flushed::default();
+        for report in &reports {
+            let correlator = self.correlators.entry(Arc::clone(&report.cluster)).or_insert_with(|| {
+                Correlator::new(Arc::clone(&report.cluster), Arc::clone(self.matcher.rules()), self.options)
+            });
+            let outcome = correlator.apply(report);
+            flushed.alerts.extend(outcome.alerts);
+            flushed.counts += outcome.counts;
+        }
+        flushed.reports = reports;
+        flushed
+    }
+}

@@ -1,0 +1,236 @@
+//! The likelihood of each hypothesis, its prior, and the guards on its verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use statrs::function::beta::ln_beta;
+
+use crate::alert::{Evidence, Suspect};
+
+use super::{Case, Exposed, Ranked, covers};
+
+/// How likely each kind of fault is before anything was seen. Pods that fail for reasons of their own are the rule.
+const PRIOR_ISOLATED: f64 = 0.70;
+const PRIOR_WORKLOAD: f64 = 0.15;
+const PRIOR_NODE: f64 = 0.10;
+const PRIOR_IMAGE: f64 = 0.02;
+const PRIOR_POOL: f64 = 0.02;
+const PRIOR_CLUSTER: f64 = 0.01;
+
+/// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
+const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
+/// Failure rate elsewhere: one in a hundred.
+const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
+
+/// How much likelier a node is at fault once it accuses itself.
+const ACCUSED_ODDS: f64 = 50.0;
+
+#[derive(Clone, Copy)]
+struct Beta {
+    alpha: f64,
+    beta: f64,
+}
+
+impl Beta {
+    /// Log of the Beta-Binomial marginal likelihood of a particular set of `k` out of `m`.
+    fn ln_marginal(self, k: u64, m: u64) -> f64 {
+        debug_assert!(k <= m);
+        ln_beta(k as f64 + self.alpha, (m - k) as f64 + self.beta) - ln_beta(self.alpha, self.beta)
+    }
+}
+
+/// Log of the joint probability, up to a constant, that these suspects are at fault and nothing else is shared.
+pub(super) fn joint_score(case: &Case, suspects: &[Suspect]) -> f64 {
+    let mut inside = vec![(0u64, 0u64); suspects.len()];
+    let mut outside = (0u64, 0u64);
+    for pod in &case.pods {
+        let counts = match suspects.iter().position(|suspect| covers(suspect, pod)) {
+            Some(at) => &mut inside[at],
+            None => &mut outside,
+        };
+        counts.0 += u64::from(pod.failing);
+        counts.1 += 1;
+    }
+    let base = if suspects.is_empty() { PRIOR_ISOLATED.ln() } else { 0.0 };
+    let faults = suspects.iter().zip(inside);
+    let explained: f64 = faults
+        .map(|(suspect, (failing, exposed))| prior(case, suspect).ln() + INSIDE.ln_marginal(failing, exposed))
+        .sum();
+    base + explained + OUTSIDE.ln_marginal(outside.0, outside.1)
+}
+
+/// Suspects that could explain failing pods which the given ones leave over, narrower scopes first.
+pub(super) fn suspects_of(case: &Case, explained: &[Suspect]) -> Vec<Suspect> {
+    let mut rest = case.clone();
+    rest.pods.retain(|pod| !explained.iter().any(|suspect| covers(suspect, pod)));
+    let tallies = tally(&rest);
+    tallies
+        .iter()
+        .filter(|(suspect, tally)| is_shared(case, suspect, tally))
+        .map(|(suspect, _)| suspect.clone())
+        .collect()
+}
+
+/// One failing pod says nothing about what it shares with others, unless the node speaks up itself.
+fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
+    let accused = matches!(suspect, Suspect::Node(node) if case.accused_nodes.contains(node));
+    tally.failing >= if accused { 1 } else { 2 }
+}
+
+/// Counts of one suspect.
+#[derive(Default)]
+struct Tally<'a> {
+    exposed: u64,
+    failing: u64,
+    workloads: BTreeSet<&'a Arc<str>>,
+    nodes: BTreeSet<&'a Arc<str>>,
+}
+
+impl<'a> Tally<'a> {
+    fn add(&mut self, pod: &'a Exposed) {
+        self.exposed += 1;
+        if pod.failing {
+            self.failing += 1;
+            self.workloads.insert(&pod.workload);
+            self.nodes.extend(&pod.node);
+        }
+    }
+}
+
+/// All hypotheses about the case, likeliest first; the probabilities sum to one.
+pub fn rank(case: &Case) -> Vec<Ranked> {
+    let tallies = tally(case);
+    let Some(whole) = tallies.get(&Suspect::Cluster) else { return Vec::new() };
+    let (all_failing, all_exposed) = (whole.failing, whole.exposed);
+    let mut scored: Vec<(f64, Ranked)> = Vec::new();
+    for (suspect, tally) in tallies.iter().filter(|(suspect, tally)| is_shared(case, suspect, tally)) {
+        let outside = (all_failing - tally.failing, all_exposed - tally.exposed);
+        let ln_likelihood =
+            INSIDE.ln_marginal(tally.failing, tally.exposed) + OUTSIDE.ln_marginal(outside.0, outside.1);
+        let evidence = Evidence {
+            failing_pods: tally.failing,
+            exposed_pods: tally.exposed,
+            failing_elsewhere: outside.0,
+            exposed_elsewhere: outside.1,
+            workloads: tally.workloads.len() as u64,
+        };
+        let ranked = Ranked {
+            suspect: suspect.clone(),
+            probability: 0.0,
+            evidence,
+            guarded: guard(case, suspect, tally, whole),
+        };
+        scored.push((prior(case, suspect).ln() + ln_likelihood, ranked));
+    }
+    scored.extend(isolated(case, whole));
+    merge_nested(case, &mut scored);
+    normalize(scored)
+}
+
+fn tally(case: &Case) -> BTreeMap<Suspect, Tally<'_>> {
+    let mut tallies: BTreeMap<Suspect, Tally<'_>> = BTreeMap::new();
+    tallies.entry(Suspect::Cluster).or_default();
+    for pod in &case.pods {
+        let suspects = [
+            Some(Suspect::Cluster),
+            Some(Suspect::Workload(Arc::clone(&pod.workload))),
+            pod.node.clone().map(Suspect::Node),
+            pod.pool.clone().map(Suspect::NodePool),
+            pod.image.clone().map(Suspect::Image),
+        ];
+        for suspect in suspects.into_iter().flatten() {
+            tallies.entry(suspect).or_default().add(pod);
+        }
+    }
+    tallies
+}
+
+/// The hypothesis that the failing pods have nothing in common; it speaks through the first of them.
+fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
+    let first = case.pods.iter().filter(|pod| pod.failing).map(|pod| &pod.pod).min()?;
+    let evidence = Evidence {
+        failing_pods: 1,
+        exposed_pods: 1,
+        failing_elsewhere: whole.failing - 1,
+        exposed_elsewhere: whole.exposed - 1,
+        workloads: 1,
+    };
+    let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
+    Some((PRIOR_ISOLATED.ln() + OUTSIDE.ln_marginal(whole.failing, whole.exposed), ranked))
+}
+
+fn prior(case: &Case, suspect: &Suspect) -> f64 {
+    let split = |class: f64, members: usize| class / members.max(1) as f64;
+    let population = &case.population;
+    match suspect {
+        Suspect::Pod(_) => PRIOR_ISOLATED,
+        Suspect::Node(node) if case.accused_nodes.contains(node) => {
+            (split(PRIOR_NODE, population.nodes) * ACCUSED_ODDS).min(0.5)
+        }
+        Suspect::Node(_) => split(PRIOR_NODE, population.nodes),
+        Suspect::Workload(_) => split(PRIOR_WORKLOAD, population.workloads),
+        Suspect::Image(_) => split(PRIOR_IMAGE, population.images),
+        Suspect::NodePool(_) => split(PRIOR_POOL, population.pools),
+        Suspect::Cluster => PRIOR_CLUSTER,
+    }
+}
+
+/// What must hold beside the probability before a verdict is called confirmed.
+fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> bool {
+    let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
+    match suspect {
+        Suspect::Pod(_) => true,
+        // One workload that fails on one node may be the workload's own fault.
+        Suspect::Node(node) => case.accused_nodes.contains(node) || (pods >= 2 && workloads >= 2),
+        Suspect::Workload(_) => pods >= 2 && nodes >= 2,
+        // With one workload the workload is the narrower name for it.
+        Suspect::Image(_) => pods >= 2 && nodes >= 2 && workloads >= 2,
+        Suspect::NodePool(_) => nodes >= 2 && workloads >= 2,
+        Suspect::Cluster => whole.nodes.len() >= 3 && workloads >= 3,
+    }
+}
+
+/// Nested suspects that hold the very same pods are one hypothesis under two names: it keeps the narrower name.
+///
+/// Node in pool in cluster, and workload in image, are nested; node and workload are not, there the doubt is real.
+fn merge_nested(case: &Case, scored: &mut Vec<(f64, Ranked)>) {
+    let mut kept: Vec<(f64, Ranked)> = Vec::new();
+    // Narrower scopes come first.
+    scored.sort_by(|(_, a), (_, b)| a.suspect.cmp(&b.suspect));
+    for (score, ranked) in scored.drain(..) {
+        let twin = kept.iter_mut().find(|(_, other)| is_same_nested(case, other, &ranked));
+        match twin {
+            Some((narrower, _)) => *narrower = ln_sum(*narrower, score),
+            None => kept.push((score, ranked)),
+        }
+    }
+    *scored = kept;
+}
+
+fn is_same_nested(case: &Case, narrow: &Ranked, wide: &Ranked) -> bool {
+    use crate::alert::Scope::{Cluster, Image, Node, NodePool, Workload};
+    let nested = matches!(
+        (narrow.suspect.scope(), wide.suspect.scope()),
+        (Node, NodePool | Cluster) | (NodePool, Cluster) | (Workload, Image)
+    );
+    let (a, b) = (&narrow.evidence, &wide.evidence);
+    nested
+        && narrow.guarded
+        && (a.failing_pods, a.exposed_pods) == (b.failing_pods, b.exposed_pods)
+        && case.pods.iter().all(|pod| covers(&narrow.suspect, pod) == covers(&wide.suspect, pod))
+}
+
+fn ln_sum(a: f64, b: f64) -> f64 {
+    let (high, low) = if a >= b { (a, b) } else { (b, a) };
+    high + (low - high).exp().ln_1p()
+}
+
+fn normalize(mut scored: Vec<(f64, Ranked)>) -> Vec<Ranked> {
+    scored.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.suspect.cmp(&y.suspect)));
+    let highest = scored.first().map_or(0.0, |(score, _)| *score);
+    let total: f64 = scored.iter().map(|(score, _)| (score - highest).exp()).sum();
+    scored
+        .into_iter()
+        .map(|(score, ranked)| Ranked { probability: (score - highest).exp() / total, ..ranked })
+        .collect()
+}

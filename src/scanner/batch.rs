@@ -1,0 +1,260 @@
+//! What the scanner gathers for one cluster between two flushes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::names;
+use crate::record::{Entry, KubeEvent, LogEntry};
+use crate::report::{Change, ChangeKind, EventCount, Match, Pod, Presence, Report};
+use crate::time::Timestamp;
+
+use super::Limits;
+use super::matcher::{Hit, Matcher, Scratch};
+
+/// Kubernetes names have at most this many characters; longer ones are cut, whoever wrote them.
+const NAME_BYTES: usize = 253;
+/// The same for images: registry, path, tag and digest.
+const IMAGE_BYTES: usize = 512;
+
+#[derive(Default)]
+pub(super) struct Batch {
+    pods: Vec<Pod>,
+    /// By namespace, name, node and uid, as one text.
+    pod_index: HashMap<String, u32>,
+    key: String,
+    presence: BTreeMap<u32, Presence>,
+    matches: Vec<Match>,
+    changes: Vec<Change>,
+    /// Rules and pods of which a sample has been kept.
+    sampled: HashSet<(usize, Option<u32>)>,
+    sample_bytes: usize,
+    /// Records by slot.
+    records: Vec<u64>,
+    newest_record: Option<(usize, i64)>,
+}
+
+/// Where an entry stands in the input.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub slot: usize,
+    pub offset: i64,
+    pub time: Timestamp,
+}
+
+impl Batch {
+    pub fn records(&self, slot: usize) -> u64 {
+        self.records.get(slot).copied().unwrap_or(0)
+    }
+
+    pub fn is_full(&self, limits: &Limits) -> bool {
+        self.matches.len() >= limits.matches_per_report
+            || self.changes.len() >= limits.matches_per_report
+            || self.pods.len() >= limits.pods_per_report
+            || self.sample_bytes >= limits.matches_per_report.saturating_mul(100)
+    }
+
+    /// Adds an entry and what matches it; returns how many rules did.
+    pub fn add(
+        &mut self,
+        place: Place,
+        entry: &Entry<'_>,
+        matcher: &Matcher,
+        scratch: &mut Scratch,
+        limits: &Limits,
+    ) -> u32 {
+        self.count_record(place);
+        let (pod, node, event) = match entry {
+            Entry::Log(log) => {
+                let pod = self.log_pod(log);
+                if let Some(pod) = pod {
+                    self.saw(pod, place.time);
+                }
+                (pod, log.source.node.as_deref(), None)
+            }
+            Entry::Event(event) => {
+                let pod = self.event_pod(event);
+                self.add_change(place, event, pod);
+                (pod, event_node(event), event_count(event))
+            }
+        };
+        let mut matches = 0;
+        matcher.scan(entry, scratch, |hit| {
+            matches += 1;
+            let sample = self.sample(&hit, pod, entry.message(), limits);
+            self.matches.push(Match {
+                partition: place.slot as u32,
+                offset: place.offset,
+                time: place.time,
+                rule: Arc::clone(&hit.rule.id),
+                pod,
+                node: node.map(|node| clip(node, NAME_BYTES).into()),
+                captures: hit.captures.iter().map(|(name, value)| (Arc::clone(name), (*value).to_owned())).collect(),
+                sample,
+                event: event.clone(),
+            });
+        });
+        matches
+    }
+
+    fn count_record(&mut self, place: Place) {
+        let record = Some((place.slot, place.offset));
+        if self.newest_record != record {
+            self.newest_record = record;
+            if self.records.len() <= place.slot {
+                self.records.resize(place.slot + 1, 0);
+            }
+            self.records[place.slot] += 1;
+        }
+    }
+
+    fn saw(&mut self, pod: u32, at: Timestamp) {
+        let presence = self.presence.entry(pod).or_insert(Presence { pod, first: at, last: at, records: 0 });
+        presence.first = presence.first.min(at);
+        presence.last = presence.last.max(at);
+        presence.records = presence.records.saturating_add(1);
+    }
+
+    /// The first message of a rule and pod, cut.
+    fn sample(&mut self, hit: &Hit<'_, '_>, pod: Option<u32>, message: &str, limits: &Limits) -> Option<String> {
+        self.sampled.insert((hit.index, pod)).then(|| {
+            let sample = clip(message, limits.sample_bytes).to_owned();
+            self.sample_bytes += sample.len();
+            sample
+        })
+    }
+
+    fn log_pod(&mut self, log: &LogEntry<'_>) -> Option<u32> {
+        let source = &log.source;
+        let name = source.pod.as_deref()?;
+        let namespace = source.namespace.as_deref().unwrap_or("default");
+        let (node, uid) = (source.node.as_deref(), source.pod_uid.as_deref());
+        let workload = || names::workload(source.owner.as_ref(), namespace, name, node);
+        Some(self.pod(namespace, name, node, uid, source.image.as_deref(), workload))
+    }
+
+    fn event_pod(&mut self, event: &KubeEvent<'_>) -> Option<u32> {
+        let object = &event.object;
+        if object.kind != "Pod" || object.name.is_empty() {
+            return None;
+        }
+        let namespace = if object.namespace.is_empty() { "default" } else { &object.namespace };
+        let node = event_node(event);
+        let workload = || names::workload(None, namespace, &object.name, node);
+        Some(self.pod(namespace, &object.name, node, object.uid.as_deref(), None, workload))
+    }
+
+    fn pod(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        node: Option<&str>,
+        uid: Option<&str>,
+        image: Option<&str>,
+        workload: impl FnOnce() -> String,
+    ) -> u32 {
+        self.key.clear();
+        for part in [namespace, name, node.unwrap_or(""), uid.unwrap_or("")] {
+            self.key.push_str(clip(part, NAME_BYTES));
+            self.key.push('\n');
+        }
+        let image = image.map(|image| clip(image, IMAGE_BYTES));
+        if let Some(&index) = self.pod_index.get(&self.key) {
+            let known = &mut self.pods[index as usize];
+            known.image = known.image.take().or_else(|| image.map(Arc::from));
+            return index;
+        }
+        let index = self.pods.len() as u32;
+        self.pods.push(Pod {
+            namespace: clip(namespace, NAME_BYTES).into(),
+            name: clip(name, NAME_BYTES).into(),
+            uid: uid.map(|uid| clip(uid, NAME_BYTES).into()),
+            node: node.map(|node| clip(node, NAME_BYTES).into()),
+            workload: clip(&workload(), 2 * NAME_BYTES + 1).into(),
+            image: image.map(Arc::from),
+        });
+        self.pod_index.insert(self.key.clone(), index);
+        index
+    }
+
+    fn add_change(&mut self, place: Place, event: &KubeEvent<'_>, pod: Option<u32>) {
+        let kind = match pod {
+            Some(_) => pod_change(event),
+            None => node_change(event),
+        };
+        let Some(kind) = kind else { return };
+        let node = match pod {
+            Some(_) => event_node(event),
+            None => Some(&*event.object.name),
+        };
+        self.changes.push(Change {
+            partition: place.slot as u32,
+            offset: place.offset,
+            time: place.time,
+            kind,
+            pod,
+            node: node.map(|node| clip(node, NAME_BYTES).into()),
+        });
+    }
+
+    /// Moves everything into the report; `indexes` gives each slot's place in the report's partitions.
+    pub fn fill(self, report: &mut Report, indexes: &[u32], revoked: impl Fn(usize) -> bool) {
+        let place = |slot: u32| indexes.get(slot as usize).copied().filter(|_| !revoked(slot as usize));
+        report.pods = self.pods;
+        report.presence = self.presence.into_values().collect();
+        report.matches = self
+            .matches
+            .into_iter()
+            .filter_map(|matched| Some(Match { partition: place(matched.partition)?, ..matched }))
+            .collect();
+        report.changes = self
+            .changes
+            .into_iter()
+            .filter_map(|change| Some(Change { partition: place(change.partition)?, ..change }))
+            .collect();
+    }
+}
+
+fn event_node<'e>(event: &'e KubeEvent<'_>) -> Option<&'e str> {
+    event.node.as_deref().or_else(|| event.assigned_node())
+}
+
+/// Only events that say how often they happened can be told from their own repetition.
+fn event_count(event: &KubeEvent<'_>) -> Option<EventCount> {
+    let uid: &Cow<'_, str> = event.uid.as_ref()?;
+    Some(EventCount { uid: clip(uid, NAME_BYTES).into(), count: event.count? })
+}
+
+fn pod_change(event: &KubeEvent<'_>) -> Option<ChangeKind> {
+    match &*event.reason {
+        "Started" => Some(ChangeKind::PodStarted),
+        // A container that failed its liveness probe is killed too, and comes back.
+        "Killing" if event.message.starts_with("Stopping container") => Some(ChangeKind::PodStopping),
+        "TaintManagerEviction" if event.message.starts_with("Marking for deletion") => Some(ChangeKind::PodStopping),
+        "Evicted" | "Preempted" => Some(ChangeKind::PodStopping),
+        _ => event_node(event).map(|_| ChangeKind::PodPlaced),
+    }
+}
+
+fn node_change(event: &KubeEvent<'_>) -> Option<ChangeKind> {
+    if event.object.kind != "Node" || event.object.name.is_empty() {
+        return None;
+    }
+    match &*event.reason {
+        "NodeReady" => Some(ChangeKind::NodeReady),
+        "NodeNotReady" => Some(ChangeKind::NodeNotReady),
+        "NodeNotSchedulable" => Some(ChangeKind::NodeCordoned),
+        "NodeSchedulable" => Some(ChangeKind::NodeUncordoned),
+        "RemovingNode" | "DeletingNode" => Some(ChangeKind::NodeRemoved),
+        _ => None,
+    }
+}
+
+/// At most `bytes` of the text, cut on a character.
+fn clip(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}

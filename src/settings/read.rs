@@ -1,0 +1,333 @@
+//! From the merged document to [`Settings`]: types, ranges, and what must fit together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::{Http, Input, InternalTopics, Kafka, Output, OutputFormat, Scan, Settings, Topics, properties};
+use crate::correlator::{Alerts, Windows};
+use crate::decode::Format;
+use crate::document::{Item, Section};
+use crate::record::Expect;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// kubelet's crash-loop back-off grows to 5 minutes: in a shorter window a pod would seem well between two attempts.
+const SHORTEST_CALM_WINDOW: Duration = Duration::from_secs(360);
+
+/// Every slide is a pane of state per node and rule.
+const MOST_SLIDES: u128 = 10_000;
+
+/// Reads all sections. What is wrong is reported, and keeps its default in what is returned.
+pub fn settings(document: &Item<'_>) -> Settings {
+    let mut settings = Settings::default();
+    let Some(mut top) = document.section() else {
+        return settings;
+    };
+    top.read("cluster", &mut settings.cluster, |item| item.filled_text());
+    within(&mut top, "kafka", |section| kafka(section, &mut settings.kafka));
+    top.read("inputs", &mut settings.inputs, |item| inputs(item));
+    within(&mut top, "topics", |section| topics(section, &mut settings.topics));
+    within(&mut top, "internal_topics", |section| internal_topics(section, &mut settings.internal_topics));
+    top.read("outputs", &mut settings.outputs, |item| outputs(item));
+    top.read("rules", &mut settings.rules, |item| item.filled_text().map(PathBuf::from));
+    within(&mut top, "windows", |section| windows(section, &mut settings.correlator.windows));
+    within(&mut top, "alerts", |section| alerts(section, &mut settings.correlator.alerts));
+    within(&mut top, "scan", |section| scan(section, &mut settings.scan));
+    within(&mut top, "http", |section| http(section, &mut settings.http));
+    within(&mut top, "limits", |section| limits(section, &mut settings));
+    top.read("shutdown_timeout", &mut settings.shutdown_timeout, |item| item.duration_within(SECOND..=HOUR));
+    distinct_topics(&mut top, &settings);
+    top.finish();
+    settings
+}
+
+/// Reads the section `key` if it is there, and then reports what nobody asked for in it.
+fn within<'a>(parent: &mut Section<'a>, key: &'static str, read: impl FnOnce(&mut Section<'a>)) {
+    if let Some(mut section) = parent.get(key).and_then(|item| item.section()) {
+        read(&mut section);
+        section.finish();
+    }
+}
+
+fn kafka(section: &mut Section<'_>, kafka: &mut Kafka) {
+    section.read("brokers", &mut kafka.brokers, brokers);
+    section.read("group_id", &mut kafka.group_id, |item| item.filled_text());
+    section.read("exactly_once", &mut kafka.exactly_once, |item| {
+        if item.boolean()? {
+            item.error("exactly-once is not there yet: this version is at-least-once; set it to false");
+        }
+        Some(false)
+    });
+    section.read("properties", &mut kafka.properties, |item| {
+        let mut all = BTreeMap::new();
+        for (name, item) in item.entries()? {
+            let Some(value) = item.text() else { continue };
+            match properties::refusal(name, &value) {
+                Some(reason) => item.error(reason),
+                None => _ = all.insert(name.to_owned(), value),
+            }
+        }
+        Some(all)
+    });
+}
+
+/// `host:port`, several separated by commas. Names are not resolved here: the broker may be away for now.
+fn brokers(item: &Item<'_>) -> Option<String> {
+    let text = item.filled_text()?;
+    for broker in text.split(',').map(str::trim) {
+        let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(1..))) || broker.contains(char::is_whitespace) || broker.contains('/') {
+            item.error(format!("expected host:port, several separated by commas, found `{broker}`"));
+            return None;
+        }
+    }
+    Some(text)
+}
+
+fn inputs(item: &Item<'_>) -> Option<Vec<Input>> {
+    let items = item.list()?;
+    if items.is_empty() {
+        item.error("at least one input is needed");
+    }
+    Some(items.iter().filter_map(input).collect())
+}
+
+fn input(item: &Item<'_>) -> Option<Input> {
+    let mut section = item.section()?;
+    let topics = section.require("topics").and_then(|item| input_topics(&item));
+    let kinds = [("logs", Expect::Logs), ("events", Expect::Events)];
+    let expect = section.require("kind").and_then(|item| item.enumeration(&kinds));
+    let mut format = Format::Auto;
+    section.read("format", &mut format, input_format);
+    section.finish();
+    Some(Input { topics: topics?, expect: expect?, format })
+}
+
+fn input_topics(item: &Item<'_>) -> Option<Vec<String>> {
+    let items = item.list()?;
+    if items.is_empty() {
+        item.error("at least one topic is needed");
+        return None;
+    }
+    let mut topics = Vec::with_capacity(items.len());
+    for topic in &items {
+        let text = topic.filled_text()?;
+        if !text.starts_with('^') {
+            topics.push(topic_name(topic)?);
+        } else if items.len() > 1 {
+            topic.error("a regex stands alone: name topics, or give one regex that matches all of them");
+            return None;
+        } else if let Err(error) = Regex::new(&text) {
+            topic.error(format!("not a valid regex: {}", last_line(&error.to_string())));
+            return None;
+        } else {
+            topics.push(text);
+        }
+    }
+    Some(topics)
+}
+
+/// Regex errors draw a picture over several lines; the last one says what is wrong.
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or(text).trim_start_matches("error: ")
+}
+
+fn input_format(item: &Item<'_>) -> Option<Format> {
+    let words: Vec<(&str, Format)> = Format::ALL.iter().map(|&format| (format.name(), format)).collect();
+    item.enumeration(&words)
+}
+
+/// A name that Kafka accepts.
+fn topic_name(item: &Item<'_>) -> Option<String> {
+    let name = item.filled_text()?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.len() > 249 || name == "." || name == ".." || !name.chars().all(legal) {
+        item.error(format!("`{name}` is no topic name: 1 to 249 of the letters a-z A-Z 0-9 . _ -"));
+        return None;
+    }
+    Some(name)
+}
+
+fn topics(section: &mut Section<'_>, topics: &mut Topics) {
+    section.read("reports", &mut topics.reports, topic_name);
+    section.read("state", &mut topics.state, topic_name);
+    section.read("dead_letter", &mut topics.dead_letter, topic_name);
+}
+
+fn internal_topics(section: &mut Section<'_>, internal: &mut InternalTopics) {
+    section.read("partitions", &mut internal.partitions, |item| item.number(1..=1000));
+    section.read("replication_factor", &mut internal.replication_factor, |item| item.number(1..=100));
+    section.read("reports_retention", &mut internal.reports_retention, |item| item.duration_within(HOUR..=WEEK));
+}
+
+fn outputs(item: &Item<'_>) -> Option<Vec<Output>> {
+    let items = item.list()?;
+    if items.is_empty() {
+        item.error("at least one output is needed");
+    }
+    Some(items.iter().filter_map(output).collect())
+}
+
+fn output(item: &Item<'_>) -> Option<Output> {
+    let mut section = item.section()?;
+    let topic = section.require("topic").and_then(|item| topic_name(&item));
+    let mut format = OutputFormat::Faultline;
+    section.read("format", &mut format, output_format);
+    section.finish();
+    Some(Output { topic: topic?, format })
+}
+
+fn output_format(item: &Item<'_>) -> Option<OutputFormat> {
+    const PLANNED: [(&str, Option<OutputFormat>); 5] = [
+        ("faultline", Some(OutputFormat::Faultline)),
+        ("pagerduty", None),
+        ("slack", None),
+        ("alertmanager", None),
+        ("cloudevents", None),
+    ];
+    let format = item.enumeration(&PLANNED)?;
+    if format.is_none() {
+        item.error("this format is not there yet: this version writes `faultline` only");
+    }
+    format
+}
+
+fn windows(section: &mut Section<'_>, windows: &mut Windows) {
+    section.read("size", &mut windows.size, |item| item.duration_within(Duration::from_secs(60)..=24 * HOUR));
+    section.read("slide", &mut windows.slide, |item| item.duration_within(SECOND..=HOUR));
+    section.read("allowed_lateness", &mut windows.allowed_lateness, |item| item.duration_within(Duration::ZERO..=HOUR));
+    let (size, slide) = (windows.size.as_millis(), windows.slide.as_millis());
+    let place = section.get("size").unwrap_or_else(|| section.place().clone());
+    if !size.is_multiple_of(slide) {
+        place.error("size must be a multiple of slide");
+    } else if size / slide > MOST_SLIDES {
+        place.error(format!("size may be at most {MOST_SLIDES} times slide"));
+    }
+    if windows.size < SHORTEST_CALM_WINDOW {
+        place.warning("below 6m verdicts flap: a crash-looping pod waits up to 5m between two attempts");
+    }
+    if windows.allowed_lateness > windows.size {
+        place.error("allowed_lateness must not be longer than size");
+    }
+}
+
+fn alerts(section: &mut Section<'_>, alerts: &mut Alerts) {
+    let span = |item: &Item<'_>| item.duration_within(SECOND..=WEEK);
+    let hold = |item: &Item<'_>| item.duration_within(Duration::ZERO..=HOUR);
+    section.read("keep_firing_for", &mut alerts.keep_firing_for, span);
+    section.read("renotify", &mut alerts.renotify, |item| item.duration_within(Duration::from_secs(60)..=4 * WEEK));
+    section.read("min_probability", &mut alerts.min_probability, |item| item.number(0.5..=0.999));
+    section.read("hold_suspected", &mut alerts.hold_suspected, hold);
+    section.read("hold_pod", &mut alerts.hold_pod, hold);
+    section.read("recovered_after", &mut alerts.recovered_after, span);
+    section.read("warm_up", &mut alerts.warm_up, hold);
+}
+
+fn scan(section: &mut Section<'_>, scan: &mut Scan) {
+    let interval = Duration::from_millis(50)..=Duration::from_secs(60);
+    section.read("flush_interval", &mut scan.flush_interval, |item| item.duration_within(interval));
+    section.read("idle_after", &mut scan.idle_after, |item| item.duration_within(SECOND..=HOUR));
+    if scan.idle_after < scan.flush_interval {
+        section.place().error("idle_after must not be shorter than flush_interval");
+    }
+}
+
+fn http(section: &mut Section<'_>, http: &mut Http) {
+    section.read("listen", &mut http.listen, |item| {
+        let text = item.text()?;
+        match text.parse::<SocketAddr>() {
+            _ if text == "off" => Some(None),
+            Ok(address) => Some(Some(address)),
+            Err(_) => {
+                item.error(format!("expected an IP address and port such as 127.0.0.1:9464, or off, found `{text}`"));
+                None
+            }
+        }
+    });
+}
+
+fn limits(section: &mut Section<'_>, settings: &mut Settings) {
+    const MANY: usize = 100_000_000;
+    let batch = &mut settings.scanner;
+    section.read("record_bytes", &mut batch.record_bytes, |item| item.bytes(1 << 10..=1 << 30));
+    section.read("clusters", &mut batch.clusters, |item| item.number(1..=MANY));
+    section.read("matches_per_report", &mut batch.matches_per_report, |item| item.number(1..=1_000_000));
+    section.read("pods_per_report", &mut batch.pods_per_report, |item| item.number(1..=1_000_000));
+    section.read("sample_bytes", &mut batch.sample_bytes, |item| item.bytes(0..=1 << 16));
+    let state = &mut settings.correlator.limits;
+    section.read("nodes", &mut state.nodes, |item| item.number(1..=MANY));
+    section.read("pods", &mut state.pods, |item| item.number(1..=MANY));
+    section.read("failing_pods", &mut state.failing_pods, |item| item.number(1..=MANY));
+    section.read("incidents", &mut state.incidents, |item| item.number(1..=MANY));
+    section.read("capture_values", &mut state.capture_values, |item| item.number(1..=10_000));
+    section.read("failing_in_alert", &mut state.failing_in_alert, |item| item.number(1..=10_000));
+    section.read("candidates_in_alert", &mut state.candidates_in_alert, |item| item.number(1..=100));
+    section.read("pod_ttl", &mut state.pod_ttl, |item| item.duration_within(Duration::from_secs(60)..=WEEK));
+    let service = &mut settings.limits;
+    section.read("reports_in_flight", &mut service.reports_in_flight, |item| item.number(1..=100_000));
+    section.read("fetch_queue_bytes", &mut service.fetch_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
+    section.read("producer_queue_bytes", &mut service.producer_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
+}
+
+/// One use of a topic, for telling two of them apart.
+struct Use<'s> {
+    topic: &'s str,
+    /// The key at the top of the file under which it stands, and the whole path.
+    key: &'static str,
+    path: String,
+}
+
+/// A topic that is both read and written would feed faultline its own output; two inputs on one topic count twice.
+fn distinct_topics(top: &mut Section<'_>, settings: &Settings) {
+    let written = written_topics(settings);
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let read = read_topics(settings);
+    for use_ in written.iter().chain(read.iter().filter(|use_| !use_.topic.starts_with('^'))) {
+        if let Some(other) = seen.insert(use_.topic, &use_.path) {
+            report_clash(top, use_, format!("topic `{}` of {} is also {other}", use_.topic, use_.path));
+        }
+    }
+    for use_ in read.iter().filter(|use_| use_.topic.starts_with('^')) {
+        // Checked when it was read; one that is wrong is not here.
+        let Ok(pattern) = Regex::new(use_.topic) else { continue };
+        for other in written.iter().filter(|other| pattern.is_match(other.topic)) {
+            let message =
+                format!("`{}` of {} matches `{}`, which is {}", use_.topic, use_.path, other.topic, other.path);
+            report_clash(top, use_, message);
+        }
+    }
+}
+
+fn report_clash(top: &mut Section<'_>, use_: &Use<'_>, message: String) {
+    match top.get(use_.key) {
+        Some(item) => item.error(message),
+        None => top.place().error(message),
+    }
+}
+
+fn written_topics(settings: &Settings) -> Vec<Use<'_>> {
+    let Topics { reports, state, dead_letter } = &settings.topics;
+    let own = [("reports", reports), ("state", state), ("dead_letter", dead_letter)];
+    let own = own.map(|(name, topic)| Use { topic, key: "topics", path: format!("topics.{name}") });
+    let outputs = settings.outputs.iter().enumerate();
+    let outputs = outputs.map(|(index, output)| Use {
+        topic: &output.topic,
+        key: "outputs",
+        path: format!("outputs[{index}].topic"),
+    });
+    own.into_iter().chain(outputs).collect()
+}
+
+fn read_topics(settings: &Settings) -> Vec<Use<'_>> {
+    let inputs = settings.inputs.iter().enumerate();
+    let uses = inputs.flat_map(|(index, input)| {
+        input.topics.iter().map(move |topic| Use { topic, key: "inputs", path: format!("inputs[{index}].topics") })
+    });
+    uses.collect()
+}

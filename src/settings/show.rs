@@ -1,0 +1,181 @@
+//! Settings as YAML, for `faultline config show`.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::time::Duration;
+
+use super::{Input, Output, OutputFormat, Settings, properties};
+use crate::document::{format_bytes, format_duration};
+use crate::record::Expect;
+
+const MASK: &str = "********";
+
+pub fn masked(properties: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let mask = |name: &str| properties::is_secret(name).then_some(MASK);
+    properties.iter().map(|(name, value)| (name.as_str(), mask(name).unwrap_or(value))).collect()
+}
+
+pub fn yaml(settings: &Settings) -> String {
+    let mut yaml = Yaml::default();
+    yaml.text("cluster", &settings.cluster);
+    kafka(&mut yaml, settings);
+    yaml.list("inputs", settings.inputs.iter().map(input));
+    topics(&mut yaml, settings);
+    yaml.list("outputs", settings.outputs.iter().map(output));
+    yaml.text("rules", &settings.rules.to_string_lossy());
+    correlator(&mut yaml, settings);
+    yaml.section("scan");
+    yaml.duration("flush_interval", settings.scan.flush_interval);
+    yaml.duration("idle_after", settings.scan.idle_after);
+    yaml.end();
+    yaml.section("http");
+    yaml.text("listen", &settings.http.listen.map_or("off".to_owned(), |address| address.to_string()));
+    yaml.end();
+    limits(&mut yaml, settings);
+    yaml.duration("shutdown_timeout", settings.shutdown_timeout);
+    yaml.0
+}
+
+fn kafka(yaml: &mut Yaml, settings: &Settings) {
+    let kafka = &settings.kafka;
+    yaml.section("kafka");
+    yaml.text("brokers", &kafka.brokers);
+    yaml.text("group_id", &kafka.group_id);
+    yaml.plain("exactly_once", kafka.exactly_once);
+    if kafka.properties.is_empty() {
+        yaml.plain("properties", "{}");
+    } else {
+        yaml.section("properties");
+        for (name, value) in masked(&kafka.properties) {
+            yaml.text(&scalar(name), value);
+        }
+        yaml.end();
+    }
+    yaml.end();
+}
+
+fn input(input: &Input) -> String {
+    let topics: Vec<String> = input.topics.iter().map(|topic| scalar(topic)).collect();
+    let kind = match input.expect {
+        Expect::Logs => "logs",
+        Expect::Events => "events",
+        Expect::Either => "either",
+    };
+    format!("{{topics: [{}], kind: {kind}, format: {}}}", topics.join(", "), input.format.name())
+}
+
+fn output(output: &Output) -> String {
+    let format = match output.format {
+        OutputFormat::Faultline => "faultline",
+    };
+    format!("{{topic: {}, format: {format}}}", scalar(&output.topic))
+}
+
+fn topics(yaml: &mut Yaml, settings: &Settings) {
+    yaml.section("topics");
+    yaml.text("reports", &settings.topics.reports);
+    yaml.text("state", &settings.topics.state);
+    yaml.text("dead_letter", &settings.topics.dead_letter);
+    yaml.end();
+    yaml.section("internal_topics");
+    yaml.plain("partitions", settings.internal_topics.partitions);
+    yaml.plain("replication_factor", settings.internal_topics.replication_factor);
+    yaml.duration("reports_retention", settings.internal_topics.reports_retention);
+    yaml.end();
+}
+
+fn correlator(yaml: &mut Yaml, settings: &Settings) {
+    let windows = &settings.correlator.windows;
+    yaml.section("windows");
+    yaml.duration("size", windows.size);
+    yaml.duration("slide", windows.slide);
+    yaml.duration("allowed_lateness", windows.allowed_lateness);
+    yaml.end();
+    let alerts = &settings.correlator.alerts;
+    yaml.section("alerts");
+    yaml.duration("keep_firing_for", alerts.keep_firing_for);
+    yaml.duration("renotify", alerts.renotify);
+    yaml.plain("min_probability", alerts.min_probability);
+    yaml.duration("hold_suspected", alerts.hold_suspected);
+    yaml.duration("hold_pod", alerts.hold_pod);
+    yaml.duration("recovered_after", alerts.recovered_after);
+    yaml.duration("warm_up", alerts.warm_up);
+    yaml.end();
+}
+
+fn limits(yaml: &mut Yaml, settings: &Settings) {
+    let batch = &settings.scanner;
+    yaml.section("limits");
+    yaml.bytes("record_bytes", batch.record_bytes);
+    yaml.plain("clusters", batch.clusters);
+    yaml.plain("matches_per_report", batch.matches_per_report);
+    yaml.plain("pods_per_report", batch.pods_per_report);
+    yaml.bytes("sample_bytes", batch.sample_bytes);
+    let state = &settings.correlator.limits;
+    yaml.plain("nodes", state.nodes);
+    yaml.plain("pods", state.pods);
+    yaml.plain("failing_pods", state.failing_pods);
+    yaml.plain("incidents", state.incidents);
+    yaml.plain("capture_values", state.capture_values);
+    yaml.plain("failing_in_alert", state.failing_in_alert);
+    yaml.plain("candidates_in_alert", state.candidates_in_alert);
+    yaml.duration("pod_ttl", state.pod_ttl);
+    let service = &settings.limits;
+    yaml.plain("reports_in_flight", service.reports_in_flight);
+    yaml.bytes("fetch_queue_bytes", service.fetch_queue_bytes);
+    yaml.bytes("producer_queue_bytes", service.producer_queue_bytes);
+    yaml.end();
+}
+
+/// Lines of YAML, and how deep they are indented.
+#[derive(Default)]
+struct Yaml(String, usize);
+
+impl Yaml {
+    fn plain(&mut self, key: &str, value: impl Display) {
+        let indent = self.1 * 2;
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{:indent$}{key}: {value}", "");
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.plain(key, scalar(value));
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.plain(key, format_duration(value));
+    }
+
+    fn bytes(&mut self, key: &str, value: usize) {
+        self.plain(key, format_bytes(value));
+    }
+
+    fn section(&mut self, key: &str) {
+        let indent = self.1 * 2;
+        let _ = writeln!(self.0, "{:indent$}{key}:", "");
+        self.1 += 1;
+    }
+
+    fn end(&mut self) {
+        self.1 -= 1;
+    }
+
+    fn list(&mut self, key: &str, items: impl Iterator<Item = String>) {
+        self.section(key);
+        let indent = self.1 * 2;
+        for item in items {
+            let _ = writeln!(self.0, "{:indent$}- {item}", "");
+        }
+        self.end();
+    }
+}
+
+/// Plain where that reads back as the same text, else in double quotes: JSON's strings are YAML's, too.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
+    let safe = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
+        && text.chars().all(plain)
+        && !text.ends_with(':')
+        && !text.eq_ignore_ascii_case("null");
+    if safe { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

@@ -1,0 +1,191 @@
+//! Reading settings from layers, as values.
+
+use super::*;
+
+fn load(text: &str) -> Result<(Settings, Diagnostics), Diagnostics> {
+    Settings::from_layers(Some(("f.yaml", text)), [], &[])
+}
+
+fn errors(text: &str) -> String {
+    match load(text) {
+        Ok((settings, _)) => panic!("{text:?} was taken: {settings:?}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+#[test]
+fn nothing_configured_means_the_defaults() {
+    let (settings, warnings) = Settings::from_layers(None, [], &[]).unwrap();
+    assert_eq!((settings, warnings), (Settings::default(), Diagnostics::default()));
+    assert_eq!(load("kafka:\nwindows: ~\n").unwrap().0, Settings::default(), "an empty section is none");
+}
+
+#[test]
+fn the_documented_file_holds_exactly_the_defaults_and_every_key() {
+    let text = include_str!("../../config/faultline.yaml");
+    let (settings, warnings) = load(text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((settings, warnings), (Settings::default(), Diagnostics::default()));
+    for line in Settings::default().to_yaml().lines().filter(|line| !line.trim_start().starts_with('-')) {
+        let key = line.trim_start().split(':').next().unwrap();
+        let documented = text.lines().any(|line| line.trim_start().starts_with(&format!("{key}:")));
+        assert!(documented, "{key} is not in config/faultline.yaml");
+    }
+}
+
+#[test]
+fn every_value_can_be_set_and_is_shown_so_that_it_reads_back() {
+    let text = "\
+cluster: 'prod: west #1'
+kafka:
+  brokers: a:9092,b:9092
+  group_id: fl
+  exactly_once: false
+  properties: {security.protocol: sasl_plaintext, sasl.username: 'null'}
+inputs:
+  - {topics: [\"^logs-.*\"], kind: logs}
+  - {topics: [ev-1, ev-2], kind: events, format: auto}
+topics: {reports: r, state: s, dead_letter: d}
+internal_topics: {partitions: 12, replication_factor: 3, reports_retention: 6h}
+outputs: [{topic: a1, format: faultline}, {topic: a2}]
+rules: /etc/faultline/rules
+windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
+alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m}
+scan: {flush_interval: 500ms, idle_after: 20s}
+http: {listen: off}
+limits: {record_bytes: 1MiB, clusters: 7, matches_per_report: 11, pods_per_report: 12, sample_bytes: 100, nodes: 13, pods: 14, failing_pods: 15, incidents: 16, capture_values: 17, failing_in_alert: 18, candidates_in_alert: 19, pod_ttl: 2h, reports_in_flight: 20, fetch_queue_bytes: 2MiB, producer_queue_bytes: 3MiB}
+shutdown_timeout: 10s
+";
+    let (settings, warnings) = load(text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(settings.kafka.properties["sasl.username"], "null");
+    assert_eq!(settings.http.listen, None);
+    assert_eq!(settings.outputs.len(), 2);
+    assert_eq!(settings.correlator.limits.pod_ttl, Duration::from_secs(7200));
+    // Each line differs from the defaults' but for those that cannot.
+    let shown = settings.to_yaml();
+    let defaults = Settings::default().to_yaml();
+    let same: Vec<&str> = shown.lines().filter(|line| defaults.contains(&format!("{line}\n"))).collect();
+    let fixed = ["  exactly_once: false"];
+    let same: Vec<_> = same.into_iter().filter(|line| !line.ends_with(':') && !fixed.contains(line)).collect();
+    assert_eq!(same, Vec::<&str>::new(), "not taken from the file");
+    assert_eq!(load(&shown).unwrap_or_else(|errors| panic!("{errors}\n{shown}")).0, settings);
+}
+
+#[test]
+fn all_errors_come_at_once_with_line_and_what_would_be_right() {
+    let text = "\
+clustr: x
+kafka:
+  borkers: a:1
+  exactly_once: true
+  properties: {group.id: x}
+inputs:
+  - {topics: [a], kind: log}
+  - {topics: []}
+  - {topics: [\"^(\"], kind: logs, fromat: auto}
+outputs:
+  - {topic: 'no spaces', format: slack}
+  - {topic: ok, format: jira}
+windows: {size: 10, slide: 7s}
+alerts: {min_probability: 80}
+http: {listen: localhost}
+limits: {nodes: -1}
+";
+    let expected = "\
+f.yaml:1: unknown key `clustr`; did you mean `cluster`?
+f.yaml:3: kafka: unknown key `borkers`; did you mean `brokers`?
+f.yaml:4: kafka.exactly_once: exactly-once is not there yet: this version is at-least-once; set it to false
+f.yaml:5: kafka.properties.group.id: `group.id` is faultline's own: set kafka.group_id instead
+f.yaml:7: inputs[0].kind: expected one of logs, events, found `log`
+f.yaml:8: inputs[1].topics: at least one topic is needed
+f.yaml:8: inputs[1]: key `kind` is missing
+f.yaml:9: inputs[2].topics[0]: not a valid regex: unclosed group
+f.yaml:9: inputs[2]: unknown key `fromat`; did you mean `format`?
+f.yaml:11: outputs[0].topic: `no spaces` is no topic name: 1 to 249 of the letters a-z A-Z 0-9 . _ -
+f.yaml:11: outputs[0].format: this format is not there yet: this version writes `faultline` only
+f.yaml:12: outputs[1].format: expected one of faultline, pagerduty, slack, alertmanager, cloudevents, found `jira`
+f.yaml:13: windows.size: expected a time with its unit such as 500ms, 30s, 10m or 1h30m, found `10`
+f.yaml:13: windows.size: size must be a multiple of slide
+f.yaml:14: alerts.min_probability: expected a number from 0.5 to 0.999, found `80`
+f.yaml:15: http.listen: expected an IP address and port such as 127.0.0.1:9464, or off, found `localhost`
+f.yaml:16: limits.nodes: expected a number from 1 to 100000000, found `-1`";
+    assert_eq!(errors(text), expected);
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_refused() {
+    let cases = [
+        ("windows: {size: 10m, slide: 7s}", "f.yaml:1: windows.size: size must be a multiple of slide"),
+        ("windows: {size: 24h, slide: 1s}", "f.yaml:1: windows.size: size may be at most 10000 times slide"),
+        ("windows: {allowed_lateness: 11m}", "f.yaml:1: windows: allowed_lateness must not be longer than size"),
+        (
+            "scan: {idle_after: 1s, flush_interval: 2s}",
+            "f.yaml:1: scan: idle_after must not be shorter than flush_interval",
+        ),
+        (
+            "topics: {state: faultline.reports}",
+            "f.yaml:1: topics: topic `faultline.reports` of topics.state is also topics.reports",
+        ),
+        (
+            "outputs: [{topic: kube-events}]",
+            "f.yaml:1: topic `kube-events` of inputs[1].topics is also outputs[0].topic",
+        ),
+        (
+            "inputs: [{topics: [x, x], kind: logs}]",
+            "f.yaml:1: inputs: topic `x` of inputs[0].topics is also inputs[0].topics",
+        ),
+        (
+            "inputs: [{topics: ['^.*erts'], kind: logs}]",
+            "f.yaml:1: inputs: `^.*erts` of inputs[0].topics matches `alerts`, which is outputs[0].topic",
+        ),
+        (
+            "inputs: [{topics: ['^a', b], kind: logs}]",
+            "f.yaml:1: inputs[0].topics[0]: a regex stands alone: name topics, or give one regex that matches all of them",
+        ),
+        ("inputs: []", "f.yaml:1: inputs: at least one input is needed"),
+        ("outputs: []", "f.yaml:1: outputs: at least one output is needed"),
+        (
+            "kafka: {brokers: 'localhost'}",
+            "f.yaml:1: kafka.brokers: expected host:port, several separated by commas, found `localhost`",
+        ),
+        (
+            "kafka: {brokers: 'http://a:1'}",
+            "f.yaml:1: kafka.brokers: expected host:port, several separated by commas, found `http://a:1`",
+        ),
+        (
+            "kafka: {brokers: 'a:1,b:0'}",
+            "f.yaml:1: kafka.brokers: expected host:port, several separated by commas, found `b:0`",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(errors(text), message, "{text}");
+    }
+}
+
+#[test]
+fn a_short_window_is_only_warned_of() {
+    let (settings, warnings) = load("windows: {size: 5m}\n").unwrap();
+    assert_eq!(settings.correlator.windows.size, Duration::from_secs(300));
+    let expected = "f.yaml:1: warning: windows.size: below 6m verdicts flap: a crash-looping pod waits up to 5m between two attempts";
+    assert_eq!(warnings.to_string(), expected);
+}
+
+#[test]
+fn the_environment_is_named_in_its_errors() {
+    let environment = [("FAULTLINE_KAFKA__BORKERS", "x"), ("FAULTLINE_ALERTS__RENOTIFY", "4")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let expected = "\
+environment FAULTLINE_ALERTS__RENOTIFY: alerts.renotify: expected a time with its unit such as 500ms, 30s, 10m or 1h30m, found `4`
+environment FAULTLINE_KAFKA__BORKERS: kafka: unknown key `borkers`; did you mean `brokers`?";
+    assert_eq!(Settings::from_layers(None, environment, &[]).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let (settings, _) = load("kafka: {properties: {sasl.password: hunter2, sasl.username: me}}\n").unwrap();
+    for text in [settings.to_yaml(), format!("{settings:?}")] {
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("********") && text.contains("sasl.username"), "{text}");
+    }
+    assert_eq!(settings.kafka.properties["sasl.password"], "hunter2");
+}
