@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info};
 
-use crate::decode::Reason;
 use crate::http;
 use crate::kafka::{self, Cluster, Link};
 use crate::metrics::{LimitLabel, Metrics};
@@ -288,16 +287,4 @@ impl http::Inside for Shared {
 fn wall_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// The reason as headers and metrics name it: `snake_case`.
-fn reason_name(reason: Reason) -> String {
-    let mut name = String::new();
-    for (index, letter) in format!("{reason:?}").chars().enumerate() {
-        if letter.is_uppercase() && index > 0 {
-            name.push('_');
-        }
-        name.extend(letter.to_lowercase());
-    }
-    name
 }

@@ -13,11 +13,13 @@ use super::{
 };
 use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostic;
+use crate::engine::Engine;
 use crate::ruleset::RuleSet;
+use crate::scanner::matcher::Matcher;
 use crate::service::{self, Shutdown, Stages};
 use crate::settings::{Flag, Settings};
 use crate::telemetry;
-use crate::{rules_command, rules_files};
+use crate::{replay, rules_command, rules_files, scanner};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -25,7 +27,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Demo => demo(),
         Command::Run(arguments) => run(&arguments),
-        Command::Replay(arguments) => replay(&arguments),
+        Command::Replay(arguments) => replay(&arguments, global.quiet > 0),
         Command::Rules(command) => rules(&command),
         Command::Config(ConfigCommand::Show(config)) => show_config(&config),
     }
@@ -77,11 +79,19 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
     service::run(config, rules, stages, arguments.until_end, Shutdown::default()).map_err(Failure::running)
 }
 
-fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
+fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &arguments.flags())?;
     let rules = Arc::new(load_rules(&settings)?);
-    let _ = (&arguments.files, rules);
-    Err(not_there_yet("replay"))
+    let options = scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner };
+    let max_line_bytes = options.limits.record_bytes;
+    let engine = Engine::new(Matcher::new(rules), options, settings.correlator);
+    let mut out = io::stdout().lock();
+    let summary = replay::run(&arguments.files, engine, &mut out, max_line_bytes).map_err(Failure::running)?;
+    if !quiet {
+        // Where stderr is gone there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{summary}");
+    }
+    Ok(())
 }
 
 /// The rules in force. What is wrong with them is bad usage, like a wrong configuration.
@@ -102,7 +112,9 @@ fn rules(command: &RulesCommand) -> Result<(), Failure> {
         RulesCommand::Check(rules) => rules_command::check(&rules.directory, &mut out, &mut err),
         RulesCommand::Test(rules) => rules_command::test(&rules.directory, &mut out, &mut err),
         RulesCommand::List(rules) => rules_command::list(&rules.directory, &mut out, &mut err),
-        RulesCommand::Explain { .. } => return Err(not_there_yet("rules explain")),
+        RulesCommand::Explain { rules, input } => {
+            rules_command::explain(&rules.directory, Some(input), &mut out, &mut err)
+        }
     };
     match code.map_err(Failure::running)? {
         0 => Ok(()),

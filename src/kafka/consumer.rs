@@ -1,7 +1,7 @@
 //! A member of a consumer group on a plain thread: one event at a time, every rebalance acknowledged by its owner.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,6 @@ impl Consumer {
             notices: Mutex::default(),
             waiting: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            commits: AtomicU64::new(0),
         };
         let inner: BaseConsumer<Context> = connection
             .consumer(group)
@@ -177,8 +176,8 @@ impl Consumer {
             .collect())
     }
 
-    /// Starts to commit; the outcome is only logged, since the next commit covers the same and more.
-    /// Offsets are those of the *next* record to read.
+    /// Starts to commit. The outcome is not told (rdkafka calls no callback for it); [`Consumer::commit_and_wait`]
+    /// comes after all those that were started. Offsets are those of the *next* record to read.
     ///
     /// # Errors
     /// When librdkafka refuses at once.
@@ -187,7 +186,6 @@ impl Consumer {
             return Ok(());
         }
         let list = list(offsets.iter().map(|(partition, offset)| (partition, Offset::Offset(*offset))))?;
-        self.inner.context().commits.fetch_add(1, Ordering::AcqRel);
         self.inner
             .commit(&list, CommitMode::Async)
             .map_err(|e| Error::from_kafka(format_args!("committing as group `{}`", self.group), &e))
@@ -223,22 +221,18 @@ impl Consumer {
         self.inner.resume(&list).map_err(|e| Error::from_kafka("resuming", &e))
     }
 
-    /// Waits for commits under way, leaves the group, and closes the connections, all within `timeout`.
+    /// Finishes commits under way, leaves the group, and closes the connections, all within `timeout`.
     /// Returns whether it got that far. Records that are polled meanwhile are dropped, so commit before.
     pub fn close(self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let context = Arc::clone(self.inner.context());
         context.closing.store(true, Ordering::Release);
-        let poll_until = |done: &dyn Fn() -> bool| {
-            while !done() && Instant::now() < deadline {
-                let _ = self.inner.poll(Duration::from_millis(20));
-            }
-        };
-        poll_until(&|| context.commits.load(Ordering::Acquire) == 0);
         // A revocation that was announced but not acknowledged would hold up the close for ever.
         context.release_waiting(&self.inner);
         if self.inner.close_queue().is_ok() {
-            poll_until(&|| self.inner.closed());
+            while !self.inner.closed() && Instant::now() < deadline {
+                let _ = self.inner.poll(Duration::from_millis(20));
+            }
         }
         let closed = self.inner.closed();
         if !closed {
@@ -263,8 +257,6 @@ struct Context {
     waiting: AtomicBool,
     /// From here on nobody acknowledges rebalances, so the callback does.
     closing: AtomicBool,
-    /// Commits that have not been answered.
-    commits: AtomicU64,
 }
 
 impl Context {
@@ -353,14 +345,6 @@ impl ConsumerContext for Context {
                 self.answer(consumer, &partitions(), Self::release);
             }
             _ => debug!("unknown rebalance event ignored"),
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        let _ = self.commits.fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| waiting.checked_sub(1));
-        match result {
-            Ok(()) => self.link.mark_up(),
-            Err(error) => debug!("a commit was refused, the next one repeats it: {error}"),
         }
     }
 }

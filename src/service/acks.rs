@@ -79,6 +79,11 @@ impl<T> Acks<T> {
         self.sealed.pop_front().map(|batch| Done { covers: batch.covers, tag: batch.tag })
     }
 
+    /// Whether [`Acks::pop_done`] has something.
+    pub fn has_done(&self) -> bool {
+        self.sealed.front().is_some_and(|batch| batch.waiting == 0)
+    }
+
     /// The partition belongs to somebody else now: its offsets are not ours to commit.
     pub fn forget(&mut self, partition: &Partition) {
         for batch in &mut self.sealed {

@@ -23,6 +23,8 @@ use crate::record::Partition;
 use crate::time::Timestamp;
 
 const POLL: Duration = Duration::from_millis(50);
+/// How long fetching may be held up before it is stopped.
+const ROOM_WAIT: Duration = Duration::from_millis(250);
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(1);
 const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -109,6 +111,9 @@ impl<'s> CorrelateStage<'s> {
             Some(Event::Progress(_)) | None => {}
         }
         self.work.seal_if_due();
+        if !self.paused && !self.work.outbox.has_room() {
+            self.work.wait_for_room(ROOM_WAIT)?;
+        }
         let done = self.work.collect()?;
         self.consumer.commit(&done)?;
         self.pause_or_resume()
@@ -346,14 +351,11 @@ impl<'s> Work<'s> {
     fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         self.outbox.collect(|ticket| measure(shared, ticket))?;
-        let mut offsets = BTreeMap::new();
-        while let Some(done) = self.outbox.pop_done() {
-            offsets.extend(done.covers);
-        }
-        Ok(offsets.into_iter().collect())
+        Ok(self.outbox.take_done(|()| ()))
     }
 
     /// Waits for acknowledgements up to `timeout`, and no longer than the wish to stop while no broker answers.
+    /// Returns all offsets that may be committed, earlier ones too.
     fn wait(&mut self, timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         let go_on = || {
@@ -361,7 +363,13 @@ impl<'s> Work<'s> {
             shared.link.is_up() || !shared.shutdown.is_triggered()
         };
         self.outbox.wait(Instant::now() + timeout, |ticket| measure(shared, ticket), go_on)?;
-        self.collect()
+        self.collect()?;
+        Ok(self.outbox.all_done())
+    }
+
+    fn wait_for_room(&mut self, timeout: Duration) -> Result<(), Error> {
+        let shared = self.shared;
+        Ok(self.outbox.wait_for_room(Instant::now() + timeout, |ticket| measure(shared, ticket))?)
     }
 
     fn has_read_all(&self, targets: &Targets) -> bool {

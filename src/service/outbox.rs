@@ -21,11 +21,12 @@ pub struct Outbox<T> {
     bounds: Bounds,
     /// The offset after the newest message of every partition written to.
     written: BTreeMap<Partition, i64>,
+    done: BTreeMap<Partition, i64>,
 }
 
 impl<T> Outbox<T> {
     pub fn new(producer: Producer, bounds: Bounds) -> Self {
-        Outbox { producer, acks: Acks::default(), bounds, written: BTreeMap::new() }
+        Outbox { producer, acks: Acks::default(), bounds, written: BTreeMap::new(), done: BTreeMap::new() }
     }
 
     /// Sends a message as part of the batch that is being gathered. Returns whether it was taken: not if the queue
@@ -65,11 +66,29 @@ impl<T> Outbox<T> {
     pub fn wait(
         &mut self,
         deadline: Instant,
-        mut seen: impl FnMut(&Ticket),
+        seen: impl FnMut(&Ticket),
         mut go_on: impl FnMut() -> bool,
     ) -> Result<(), Error> {
+        self.wait_while(deadline, seen, |outbox| outbox.acks.messages() > 0 && go_on())
+    }
+
+    /// Waits a moment for room: a burst need not stop the fetching, which throws away what was fetched ahead.
+    ///
+    /// # Errors
+    /// A message that the broker will never take.
+    pub fn wait_for_room(&mut self, deadline: Instant, seen: impl FnMut(&Ticket)) -> Result<(), Error> {
+        // A batch leaves only by `take_done`; without messages all of them are about to.
+        self.wait_while(deadline, seen, |outbox| !outbox.acks.has_done() && !outbox.has_room())
+    }
+
+    fn wait_while(
+        &mut self,
+        deadline: Instant,
+        mut seen: impl FnMut(&Ticket),
+        mut go_on: impl FnMut(&Self) -> bool,
+    ) -> Result<(), Error> {
         const STEP: Duration = Duration::from_millis(20);
-        while self.acks.messages() > 0 && go_on() {
+        while go_on(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -90,12 +109,25 @@ impl<T> Outbox<T> {
         Ok(())
     }
 
-    pub fn pop_done(&mut self) -> Option<Done<T>> {
-        self.acks.pop_done()
+    /// The offsets that may be committed since the last call; every batch that is done shows its tag to `seen`.
+    pub fn take_done(&mut self, mut seen: impl FnMut(T)) -> Vec<(Partition, i64)> {
+        let mut fresh = BTreeMap::new();
+        while let Some(Done { covers, tag }) = self.acks.pop_done() {
+            fresh.extend(covers);
+            seen(tag);
+        }
+        self.done.extend(fresh.iter().map(|(partition, next)| (partition.clone(), *next)));
+        fresh.into_iter().collect()
+    }
+
+    /// All offsets that may be committed, those of earlier calls too: nobody tells whether a commit arrived.
+    pub fn all_done(&self) -> Vec<(Partition, i64)> {
+        self.done.iter().map(|(partition, next)| (partition.clone(), *next)).collect()
     }
 
     pub fn forget(&mut self, partition: &Partition) {
         self.acks.forget(partition);
+        self.done.remove(partition);
     }
 
     /// Whether one more batch may be sealed.

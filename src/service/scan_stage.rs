@@ -16,6 +16,8 @@ mod work;
 pub(super) use work::Work;
 
 const POLL: Duration = Duration::from_millis(50);
+/// How long fetching may be held up before it is stopped.
+const ROOM_WAIT: Duration = Duration::from_millis(250);
 /// How often missing input topics are looked for, and spoken of.
 const MISSING_CHECK: Duration = Duration::from_secs(5);
 const MISSING_LOG_CHECKS: u32 = 12;
@@ -81,6 +83,9 @@ impl<'s> ScanStage<'s> {
         }
         if self.work.is_due() {
             self.work.flush()?;
+        }
+        if !self.paused && !self.work.has_room() {
+            self.work.wait_for_room(ROOM_WAIT)?;
         }
         let done = self.work.collect()?;
         self.consumer.commit(&done)?;

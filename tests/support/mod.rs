@@ -80,6 +80,9 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: Config, rules: Arc<RuleSet>, stages: Stages, until_end: bool) -> Self {
+        // With RUST_LOG set a failing test shows what the service said.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let (shutdown, metrics) = (Shutdown::default(), Arc::new(Metrics::default()));
         let (sender, result) = mpsc::channel();
         let thread = {

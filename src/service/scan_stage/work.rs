@@ -148,15 +148,15 @@ impl<'s> Work<'s> {
     }
 
     fn reject(&mut self, message: &BorrowedMessage<'_>, rejected: &Rejected) -> Result<(), Error> {
-        let reason = super::super::reason_name(rejected.reason);
-        self.shared.metrics.dead_lettered.get_or_create(&ReasonLabel { reason: reason.clone() }).inc();
+        let reason = rejected.reason.as_str();
+        self.shared.metrics.dead_lettered.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
         if let Some(left_out) = self.rejected_log.allow(Instant::now()) {
             let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
             let detail = &rejected.detail;
             warn!(left_out, "record {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}");
         }
         let topic = &self.shared.config.dead_letter.name;
-        self.send(dead_letter::of(topic, message, &reason, &rejected.detail))
+        self.send(dead_letter::of(topic, message, reason, &rejected.detail))
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
@@ -233,17 +233,16 @@ impl<'s> Work<'s> {
     /// Takes note of acknowledgements; returns the offsets that may be committed now.
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         self.outbox.collect(|_| ())?;
-        let mut offsets = BTreeMap::new();
-        while let Some(done) = self.outbox.pop_done() {
-            offsets.extend(done.covers);
-            if let Some(first_record) = done.tag {
-                self.shared.metrics.report_latency.observe(first_record.elapsed());
+        let latency = &self.shared.metrics.report_latency;
+        Ok(self.outbox.take_done(|first_record| {
+            if let Some(first_record) = first_record {
+                latency.observe(first_record.elapsed());
             }
-        }
-        Ok(offsets.into_iter().collect())
+        }))
     }
 
     /// Waits for acknowledgements up to `timeout`, and no longer than the wish to stop while no broker answers.
+    /// Returns all offsets that may be committed, earlier ones too.
     pub fn wait(&mut self, timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         let go_on = || {
@@ -251,14 +250,21 @@ impl<'s> Work<'s> {
             shared.link.is_up() || !shared.shutdown.is_triggered()
         };
         self.outbox.wait(Instant::now() + timeout, |_| (), go_on)?;
-        self.collect()
+        self.collect()?;
+        Ok(self.outbox.all_done())
     }
 
     /// Waits for all acknowledgements, however long it takes, unless the wish to stop comes.
     pub fn wait_for_all(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         self.outbox.wait(Instant::now() + LONG, |_| (), || shared.keep_trying(&shared.scan))?;
-        self.collect()
+        self.collect()?;
+        Ok(self.outbox.all_done())
+    }
+
+    /// Waits a moment for room to flush.
+    pub fn wait_for_room(&mut self, timeout: Duration) -> Result<(), Error> {
+        Ok(self.outbox.wait_for_room(Instant::now() + timeout, |_| ())?)
     }
 
     pub fn has_room(&self) -> bool {
