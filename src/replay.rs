@@ -51,7 +51,12 @@ struct Input {
 ///
 /// # Errors
 /// A file that cannot be read, or `out` that cannot be written to. Bad records are no errors: they are counted.
-pub fn run(files: &[PathBuf], mut engine: Engine, out: &mut dyn Write, max_line_bytes: usize) -> Result<Summary, Error> {
+pub fn run(
+    files: &[PathBuf],
+    mut engine: Engine,
+    out: &mut dyn Write,
+    max_line_bytes: usize,
+) -> Result<Summary, Error> {
     let mut inputs = open(files, &mut engine, max_line_bytes)?;
     let bar = Progress::start(inputs.iter().map(|input| input.source.progress()).collect());
     let mut summary = Summary::of(inputs.len());

@@ -45,7 +45,7 @@ fn replay(files: &[PathBuf]) -> (Vec<Alert>, Vec<u8>, Summary) {
 #[test]
 fn the_founding_case_names_its_node_within_seconds() {
     let directory = tempfile::tempdir().unwrap();
-    let minutes = |minutes| Duration::from_secs(60 * minutes);
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let scenario = scenario::founding_case(start(), 7, minutes(5), minutes(5));
     let (alerts, bytes, _) = replay(&write(&scenario, directory.path()));
     let node = Suspect::Node(scenario.truth.node.as_deref().unwrap().into());
