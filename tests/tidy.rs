@@ -6,19 +6,22 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that decide: values and explicit time in, values out. `src/NAME.rs` and all of `src/NAME/`.
-const CORE: [&str; 14] = [
+const CORE: [&str; 17] = [
     "alert",
     "codes",
     "correlator",
     "decode",
     "document",
+    "engine",
     "localizer",
     "names",
     "record",
     "report",
     "ruleset",
     "scanner",
+    "scenario",
     "signature",
+    "template",
     "template",
     "time",
 ];
