@@ -1,6 +1,6 @@
 //! From a record's bytes to log entries and Kubernetes events, whatever logging stack wrote them.
 //!
-//! Every producer is one file below that exports a [`Producer`] and has one line in the table `producers!`. Its
+//! Every producer is one file below that exports a `Producer` and has one line in the table `producers!`. Its
 //! `recognises` looks at the keys of an object (or the start of a line); [`Format::Auto`] asks down the table. What a
 //! record says wrongly or not at all in an optional field is absent, never an error.
 
