@@ -1,6 +1,6 @@
 //! From a record's bytes to log entries and Kubernetes events, whatever logging stack wrote them.
 //!
-//! Every producer is one file below that exports a [`Producer`] and has one line in the table `producers!`. Its
+//! Every producer is one file below that exports a `Producer` and has one line in the table `producers!`. Its
 //! `recognises` looks at the keys of an object (or the start of a line); [`Format::Auto`] asks down the table. What a
 //! record says wrongly or not at all in an optional field is absent, never an error.
 
@@ -27,7 +27,9 @@ mod k8s_objects;
 mod kube_event;
 mod kubernetes;
 mod message;
+mod metricbeat;
 mod openshift;
+mod otlp_event;
 mod otlp_json;
 mod pod_path;
 mod text;
@@ -77,6 +79,8 @@ producers! {
     K8sObjects = k8s_objects,
     /// An Event of core/v1 or events.k8s.io/v1 as it is (Fluent Bit `kubernetes_events`, `kubectl`), or a list of them.
     KubeEvent = kube_event,
+    /// Metricbeat's `kubernetes` module, metric set `event`.
+    Metricbeat = metricbeat,
     /// OpenShift's collector with the ViaQ data model.
     Openshift = openshift,
     /// Vector `kubernetes_logs` with the JSON codec.

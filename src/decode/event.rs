@@ -39,7 +39,7 @@ pub(super) fn read(mut event: Object<'_>) -> Option<KubeEvent<'_>> {
         .or_else(|| deprecated.take_text("component"))
         .unwrap_or_default();
     let host = source.take_text("host").or_else(|| deprecated.take_text("host"));
-    let node = host.or_else(|| node_without_host(&object, &component, &mut event));
+    let node = host.or_else(|| node_without_host(&object, &component, || event.take_text("reportingInstance")));
     Some(KubeEvent {
         uid: metadata.take_text("uid"),
         reason: reason.unwrap_or_default(),
@@ -68,11 +68,15 @@ fn object_ref<'a>(event: &mut Object<'a>) -> ObjectRef<'a> {
 
 /// A Node object is its own node. A reporting instance is one only for kubelet: the scheduler's names the host that
 /// the scheduler runs on.
-fn node_without_host<'a>(object: &ObjectRef<'a>, component: &str, event: &mut Object<'a>) -> Option<Cow<'a, str>> {
+pub(super) fn node_without_host<'a>(
+    object: &ObjectRef<'a>,
+    component: &str,
+    instance: impl FnOnce() -> Option<Cow<'a, str>>,
+) -> Option<Cow<'a, str>> {
     if object.kind == "Node" && !object.name.is_empty() {
         return Some(object.name.clone());
     }
-    if component == "kubelet" { event.take_text("reportingInstance") } else { None }
+    if component == "kubelet" { instance() } else { None }
 }
 
 fn event_time(event: &Object<'_>, metadata: &Object<'_>) -> Option<Timestamp> {

@@ -1,10 +1,12 @@
 //! Filebeat and Elastic Agent, Elastic Common Schema. `host.name` is never used as the node: in a pod it is the name
 //! of the beat's own pod.
 
+use std::borrow::Cow;
+
 use super::found::Found;
 use super::json::Object;
 use super::kubernetes::fill;
-use super::{Producer, Reads, Rejected, fluent_bit, pod_path};
+use super::{Producer, Reads, Reason, Rejected, fluent_bit, message, pod_path};
 
 pub(super) static PRODUCER: Producer = Producer {
     name: "filebeat",
@@ -19,21 +21,12 @@ pub(super) static PRODUCER: Producer = Producer {
     },
 };
 
-const MESSAGES: &[&str] = &["message", "msg", "event"];
+const MESSAGES: &[&str] = &["message", "msg"];
 
 fn decode<'a>(mut object: Object<'a>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
-    let mut event = object.take_object("event").unwrap_or_default();
-    let original = event.take_text("original");
-    let mut log = match fluent_bit::log_entry(&mut object, MESSAGES) {
-        Ok(log) => log,
-        // Pipelines that parse the line away keep it here.
-        Err(rejected) => {
-            let message = original.ok_or(rejected)?;
-            let (source, cluster) = super::kubernetes::source(object.take_object("kubernetes").unwrap_or_default());
-            let time = object.first_time(fluent_bit::TIMES);
-            crate::record::LogEntry { message, time, cluster, source }
-        }
-    };
+    let message = message(&mut object)
+        .ok_or_else(|| Rejected::new(Reason::NoMessage, "neither message nor event.original is there"))?;
+    let mut log = fluent_bit::log_around(&mut object, message);
     if let Some(mut image) = object.take_object("container").and_then(|mut container| container.take_object("image")) {
         fill(&mut log.source.image, image.take_text("name"));
     }
@@ -47,6 +40,14 @@ fn decode<'a>(mut object: Object<'a>, found: &mut Found<'a, '_>) -> Result<(), R
         pod_path::fill_source(&mut log.source, path);
     }
     found.log(log)
+}
+
+/// Pipelines that parse the line away keep it in `event.original`. `log` is an object here, unless the record is
+/// another shipper's and only the application's fields are of ECS.
+fn message<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
+    message::take(object, MESSAGES)
+        .or_else(|| object.get_text("log").is_some().then(|| object.take_text("log").unwrap_or_default()))
+        .or_else(|| object.take_object("event").and_then(|mut event| event.take_text("original")))
 }
 
 #[cfg(test)]
@@ -78,6 +79,12 @@ mod tests {
             Format::Filebeat,
         );
         assert_eq!(origin(&log), [None, Some("shop"), Some("cd-0"), Some("cd")]);
+    }
+
+    #[test]
+    fn an_applications_ecs_fields_do_not_hide_another_shippers_line() {
+        let log = log(r#"{"log":"a line","ecs":{"version":"1.2"},"kubernetes":{"host":"n1"}}"#, Format::Filebeat);
+        assert_eq!((log.message.as_ref(), log.source.node.as_deref()), ("a line", Some("n1")));
     }
 
     #[test]

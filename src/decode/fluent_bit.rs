@@ -18,7 +18,7 @@ pub(super) static PRODUCER: Producer = Producer {
 };
 
 /// Where the time of a record may be. `time` comes last: it may be the application's, lifted by `Merge_Log`.
-pub(super) const TIMES: &[&str] = &["@timestamp", "timestamp", "date", "time"];
+const TIMES: &[&str] = &["@timestamp", "timestamp", "date", "time"];
 
 /// Where pipelines put the cluster's name (`record_modifier`, `modify`).
 const CLUSTERS: &[&str] = &["cluster", "cluster_name"];
@@ -30,16 +30,20 @@ fn decode<'a>(mut object: Object<'a>, found: &mut Found<'a, '_>) -> Result<(), R
 
 /// What all shippers with a `kubernetes` object share; `message_keys` in the order of their liking.
 pub(super) fn log_entry<'a>(object: &mut Object<'a>, message_keys: &[&str]) -> Result<LogEntry<'a>, Rejected> {
+    message::require(object, message_keys).map(|message| log_around(object, message))
+}
+
+/// The same for a message that has been found.
+pub(super) fn log_around<'a>(object: &mut Object<'a>, message: Cow<'a, str>) -> LogEntry<'a> {
     let time = object.first_time(TIMES);
-    let message = message::require(object, message_keys)?;
     let kubernetes = object.take_object("kubernetes").unwrap_or_default();
     let (source, kubernetes_cluster) = kubernetes::source(kubernetes);
     let cluster = cluster(object).or(kubernetes_cluster);
-    Ok(LogEntry { message, time, cluster, source })
+    LogEntry { message, time, cluster, source }
 }
 
 /// The cluster as a plain field.
-pub(super) fn cluster<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
+fn cluster<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
     object.take_first_text(CLUSTERS)
 }
 

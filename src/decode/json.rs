@@ -11,7 +11,7 @@ const ESCAPED_KEY: &str = "(escaped)";
 
 /// A JSON object whose values can be moved out. Of duplicate keys the first counts: Fluent Bit writes its own
 /// `@timestamp` before one that the application wrote.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
 impl<'a> Object<'a> {
@@ -24,6 +24,10 @@ impl<'a> Object<'a> {
 
     pub(super) fn from_pairs(pairs: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
         Object(pairs)
+    }
+
+    pub(super) fn push(&mut self, key: Cow<'a, str>, value: Value<'a>) {
+        self.0.push((key, value));
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

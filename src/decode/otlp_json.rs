@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use super::found::Found;
-use super::json::{Object, unsigned};
+use super::json::{Object, text, unsigned};
 use super::kubernetes::{ecs_owner_kind, fill, prefer_top_owner};
-use super::{Producer, Reads, Reason, Rejected, event, k8s_objects, kube_event, message, pod_path};
+use super::{Producer, Reads, Reason, Rejected, event, k8s_objects, kube_event, message, otlp_event, pod_path};
 use crate::record::{LogEntry, Source};
 use crate::time::Timestamp;
 
@@ -58,6 +58,10 @@ fn log_record<'a>(mut record: Object<'a>, mut origin: Origin<'a>, found: &mut Fo
         .into_iter()
         .find_map(|key| record.get(key).and_then(unsigned).and_then(Timestamp::from_unix_nanos));
     let body = record.take_object("body").and_then(any_value);
+    if otlp_event::recognises(&origin.event) {
+        let event = otlp_event::event(origin, record.take_first_text(&["severityText", "severity_text"]), body, time);
+        return found.event(event);
+    }
     if let Some(value @ Value::Object(_)) = body {
         return object_body(value, time, origin, found);
     }
@@ -98,39 +102,47 @@ fn object_body<'a>(
 
 /// Who wrote the records of a resource; a record's own attributes fill in.
 #[derive(Clone, Default)]
-struct Origin<'a> {
-    source: Source<'a>,
-    cluster: Option<Cow<'a, str>>,
+pub(super) struct Origin<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) cluster: Option<Cow<'a, str>>,
     path: Option<Cow<'a, str>>,
+    /// Attributes of the k8s_events receiver, by their keys.
+    pub(super) event: Object<'a>,
 }
 
 impl<'a> Origin<'a> {
-    /// Reads the `attributes` of a resource or record. `kubernetes.*` are OpenShift's names.
+    /// Reads the `attributes` of a resource or record.
     fn read(&mut self, parent: &mut Object<'a>) {
-        let source = &mut self.source;
-        for attribute in parent.take_array("attributes").unwrap_or_default() {
-            let Some(mut attribute) = Object::from_value(attribute) else { continue };
-            let (Some(key), Some(value)) = (attribute.take_text("key"), attribute.take_object("value")) else {
-                continue;
-            };
-            let Some(Value::Str(value)) = any_value(value).filter(|value| value.as_str() != Some("")) else { continue };
-            match key.as_ref() {
-                "k8s.node.name" | "kubernetes.host" => fill(&mut source.node, Some(value)),
-                "k8s.namespace.name" | "kubernetes.namespace_name" => fill(&mut source.namespace, Some(value)),
-                "k8s.pod.name" | "kubernetes.pod_name" => fill(&mut source.pod, Some(value)),
-                "k8s.pod.uid" | "kubernetes.pod_id" => fill(&mut source.pod_uid, Some(value)),
-                "k8s.container.name" | "kubernetes.container_name" => fill(&mut source.container, Some(value)),
-                "container.image.name" | "kubernetes.container_image" => fill(&mut source.image, Some(value)),
-                "k8s.cluster.name" => fill(&mut self.cluster, Some(value)),
-                "log.file.path" => fill(&mut self.path, Some(value)),
-                key => {
-                    let kind = key.strip_prefix("k8s.").and_then(|key| key.strip_suffix(".name"));
-                    if let Some(kind) = kind.and_then(ecs_owner_kind) {
-                        prefer_top_owner(&mut source.owner, kind, value);
-                    }
-                }
+        for (key, value) in parent.take_array("attributes").unwrap_or_default().into_iter().filter_map(pair) {
+            if key.starts_with("k8s.event.") || key.starts_with("k8s.object.") {
+                self.event.push(key, value);
+            } else if let Some(text) = text(value) {
+                self.set(&key, text);
             }
         }
+    }
+
+    /// `kubernetes.*` are OpenShift's names.
+    fn set(&mut self, key: &str, value: Cow<'a, str>) {
+        let source = &mut self.source;
+        let field = match key {
+            "k8s.node.name" | "kubernetes.host" => &mut source.node,
+            "k8s.namespace.name" | "kubernetes.namespace_name" => &mut source.namespace,
+            "k8s.pod.name" | "kubernetes.pod_name" => &mut source.pod,
+            "k8s.pod.uid" | "kubernetes.pod_id" => &mut source.pod_uid,
+            "k8s.container.name" | "kubernetes.container_name" => &mut source.container,
+            "container.image.name" | "kubernetes.container_image" => &mut source.image,
+            "k8s.cluster.name" => &mut self.cluster,
+            "log.file.path" => &mut self.path,
+            _ => {
+                let kind = key.strip_prefix("k8s.").and_then(|key| key.strip_suffix(".name"));
+                if let Some(kind) = kind.and_then(ecs_owner_kind) {
+                    prefer_top_owner(&mut source.owner, kind, value);
+                }
+                return;
+            }
+        };
+        fill(field, Some(value));
     }
 }
 
