@@ -30,8 +30,10 @@ pub fn refusal(name: &str, value: &str) -> Option<String> {
     }
     let value = value.to_ascii_lowercase();
     let encrypted = name == "security.protocol" && matches!(value.as_str(), "ssl" | "sasl_ssl");
-    let scram = matches!(name, "sasl.mechanism" | "sasl.mechanisms") && value.starts_with("scram");
-    let missing = (encrypted || scram) && !cfg!(feature = "tls");
+    // librdkafka builds these two on OpenSSL.
+    let mechanism =
+        matches!(name, "sasl.mechanism" | "sasl.mechanisms") && (value.starts_with("scram") || value == "oauthbearer");
+    let missing = (encrypted || mechanism) && !cfg!(feature = "tls");
     missing.then(|| "this build has no TLS: build with `--features tls`, or take the container image".to_owned())
 }
 
@@ -58,7 +60,9 @@ mod tests {
 
     #[test]
     fn tls_is_refused_where_it_is_not_built_in() {
-        for (name, value) in [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512")] {
+        for (name, value) in
+            [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.mechanisms", "OAUTHBEARER")]
+        {
             assert_eq!(refusal(name, value).is_some(), !cfg!(feature = "tls"), "{name}");
         }
         assert_eq!(refusal("security.protocol", "sasl_plaintext"), None);

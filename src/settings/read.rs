@@ -288,26 +288,28 @@ struct Use<'s> {
 /// A topic that is both read and written would feed faultline its own output; two inputs on one topic count twice.
 fn distinct_topics(top: &mut Section<'_>, settings: &Settings) {
     let written = written_topics(settings);
+    let (patterns, read): (Vec<_>, Vec<_>) =
+        read_topics(settings).into_iter().partition(|read| read.topic.starts_with('^'));
+    let named: Vec<&Use<'_>> = written.iter().chain(&read).collect();
     let mut seen: HashMap<&str, &str> = HashMap::new();
-    let read = read_topics(settings);
-    for use_ in written.iter().chain(read.iter().filter(|use_| !use_.topic.starts_with('^'))) {
-        if let Some(other) = seen.insert(use_.topic, &use_.path) {
-            report_clash(top, use_, format!("topic `{}` of {} is also {other}", use_.topic, use_.path));
+    for this in &named {
+        if let Some(other) = seen.insert(this.topic, &this.path) {
+            report_clash(top, this, format!("topic `{}` of {} is also {other}", this.topic, this.path));
         }
     }
-    for use_ in read.iter().filter(|use_| use_.topic.starts_with('^')) {
+    for this in &patterns {
         // Checked when it was read; one that is wrong is not here.
-        let Ok(pattern) = Regex::new(use_.topic) else { continue };
-        for other in written.iter().filter(|other| pattern.is_match(other.topic)) {
+        let Ok(pattern) = Regex::new(this.topic) else { continue };
+        for other in named.iter().filter(|other| pattern.is_match(other.topic)) {
             let message =
-                format!("`{}` of {} matches `{}`, which is {}", use_.topic, use_.path, other.topic, other.path);
-            report_clash(top, use_, message);
+                format!("`{}` of {} matches `{}`, which is {}", this.topic, this.path, other.topic, other.path);
+            report_clash(top, this, message);
         }
     }
 }
 
-fn report_clash(top: &mut Section<'_>, use_: &Use<'_>, message: String) {
-    match top.get(use_.key) {
+fn report_clash(top: &mut Section<'_>, this: &Use<'_>, message: String) {
+    match top.get(this.key) {
         Some(item) => item.error(message),
         None => top.place().error(message),
     }

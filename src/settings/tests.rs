@@ -139,6 +139,10 @@ fn values_that_do_not_fit_together_are_refused() {
             "f.yaml:1: inputs: `^.*erts` of inputs[0].topics matches `alerts`, which is outputs[0].topic",
         ),
         (
+            "inputs: [{topics: ['^x'], kind: logs}, {topics: [xy], kind: logs}]",
+            "f.yaml:1: inputs: `^x` of inputs[0].topics matches `xy`, which is inputs[1].topics",
+        ),
+        (
             "inputs: [{topics: ['^a', b], kind: logs}]",
             "f.yaml:1: inputs[0].topics[0]: a regex stands alone: name topics, or give one regex that matches all of them",
         ),
