@@ -5,12 +5,14 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::kafka::{Cluster, Consumer, Event, Link, Outgoing, Producer, Start};
 use faultline::service::{Stages, dead_letter};
 use rdkafka::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use support::founding;
 use support::{DEADLINE, Put, Running, committed, config, eventually, produce, read_until, topic};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
@@ -140,11 +142,11 @@ fn unreadable_reports_are_set_aside_with_their_reason() {
     assert_eq!(dead[0].value.as_deref(), Some(&b"no report"[..]));
     let header = |index: usize, name: &str| dead[index].headers.get(name).map(String::as_str);
     assert_eq!(header(0, "trace"), Some("abc"));
-    assert_eq!(header(0, dead_letter::HEADER_REASON), Some("unreadable_report"));
+    assert_eq!(header(0, dead_letter::HEADER_REASON), Some("unreadable-report"));
     assert_eq!(header(0, dead_letter::HEADER_TOPIC), Some("faultline.reports"));
     assert_eq!(header(0, dead_letter::HEADER_OFFSET), Some("0"));
     assert!(header(0, dead_letter::HEADER_TIMESTAMP).is_some_and(|ms| ms.parse::<i64>().is_ok()));
-    assert_eq!(header(1, dead_letter::HEADER_REASON), Some("report_version"));
+    assert_eq!(header(1, dead_letter::HEADER_REASON), Some("report-version"));
     assert_eq!(committed(&brokers, "faultline-correlate", "faultline.reports", 0), Some(1));
 }
 
@@ -209,4 +211,32 @@ fn an_outage_loses_nothing() {
         (committed(&brokers, "faultline", "kube-events", 0) == Some(20)).then_some(())
     });
     running.stop().unwrap();
+}
+
+#[test]
+fn the_founding_case_is_solved_through_kafka() {
+    let (_mock, brokers) = mock();
+    let start_ms = 1_795_000_000_000;
+    produce(&brokers, "kube-events", founding::events(start_ms));
+    produce(&brokers, "container-logs", founding::logs(start_ms));
+    produce(&brokers, "container-logs", [Put { key: Some(b"k".to_vec()), ..Put::value(b"{\"log\": trunc".to_vec()) }]);
+    let run = || Running::start(config(&brokers), founding::rules(), Stages::ALL, true);
+    run().join().unwrap();
+
+    let alerts = read_until(&brokers, "alerts", 1, |got| !got.is_empty());
+    let alert: Alert = serde_json::from_slice(alerts[0].value.as_deref().unwrap()).unwrap();
+    assert_eq!(alert.suspect, Suspect::Node(founding::NODE.into()), "{}", alert.summary);
+    assert_eq!((alert.status, alert.verdict), (Status::Firing, Verdict::Confirmed), "{}", alert.summary);
+    assert_eq!(alerts[0].key.as_deref(), Some(alert.dedup_key.as_bytes()));
+    assert_eq!(alerts[0].headers["faultline-alert-id"], alert.id);
+    assert_eq!(alerts[0].headers["content-type"], "application/json");
+
+    let dead = read_until(&brokers, "faultline.dead-letter", 1, |got| !got.is_empty());
+    assert_eq!(dead[0].headers[dead_letter::HEADER_REASON], "invalid-json");
+    assert_eq!(dead[0].key.as_deref(), Some(&b"k"[..]));
+
+    // The state is rebuilt from the reports, and says nothing that was said before.
+    run().join().unwrap();
+    let again = read_until(&brokers, "alerts", 1, |got| got.len() >= alerts.len());
+    assert_eq!(again, alerts);
 }

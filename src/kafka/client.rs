@@ -91,7 +91,9 @@ impl Connection {
             .set("client.id", &*self.client_id)
             .set("reconnect.backoff.max.ms", self.limits.reconnect_backoff_max.as_millis().to_string())
             .set("socket.keepalive.enable", "true");
-        config.set_log_level(RDKafkaLogLevel::Info);
+        // `debug` says what librdkafka is to tell at its debug level; by itself it would be cut off again.
+        let debug = self.properties.contains_key("debug");
+        config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
     }
 

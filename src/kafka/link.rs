@@ -109,7 +109,7 @@ impl Link {
 
     /// For librdkafka's log callback. Connection trouble arrives as an error too, and is told there.
     pub(super) fn on_log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let quiet = matches!(facility, "FAIL" | "ERROR" | "TERMINATE");
+        let quiet = matches!(facility, "FAIL" | "ERROR" | "TERMINATE" | "CONFWARN");
         let serious = matches!(
             level,
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error

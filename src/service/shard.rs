@@ -47,12 +47,12 @@ fn read(value: &[u8]) -> Result<Report, Unreadable> {
     struct Versioned {
         version: u16,
     }
-    let unreadable = |error: serde_json::Error| Unreadable { reason: "unreadable_report", detail: error.to_string() };
+    let unreadable = |error: serde_json::Error| Unreadable { reason: "unreadable-report", detail: error.to_string() };
     // The version first: another version's other fields may be of any shape.
     let Versioned { version } = serde_json::from_slice(value).map_err(unreadable)?;
     if version != report::VERSION {
         let detail = format!("version {version}; this faultline reads version {}", report::VERSION);
-        return Err(Unreadable { reason: "report_version", detail });
+        return Err(Unreadable { reason: "report-version", detail });
     }
     serde_json::from_slice(value).map_err(unreadable)
 }
@@ -64,10 +64,10 @@ mod tests {
     #[test]
     fn only_reports_of_this_version_are_read() {
         let cases = [
-            (&b"{}"[..], Some("unreadable_report")),
-            (b"not json", Some("unreadable_report")),
-            (b"{\"version\":99,\"cluster\":7}", Some("report_version")),
-            (b"{\"version\":1}", Some("unreadable_report")),
+            (&b"{}"[..], Some("unreadable-report")),
+            (b"not json", Some("unreadable-report")),
+            (b"{\"version\":99,\"cluster\":7}", Some("report-version")),
+            (b"{\"version\":1}", Some("unreadable-report")),
             (br#"{"version":1,"cluster":"c","scanner":"s","sequence":0,"flushed_at":0,"partitions":[]}"#, None),
         ];
         let mut shard = Shard::default();

@@ -2,6 +2,8 @@
 //! condition, with a deadline.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod founding;
+
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -49,7 +51,10 @@ pub fn config(brokers: &str) -> Config {
         connection: Connection {
             brokers: brokers.to_owned(),
             client_id: "faultline-test".into(),
-            properties: BTreeMap::new(),
+            // A group that was left makes the mock wait for its session to end before it lets anyone in again.
+            properties: [("session.timeout.ms", "3000"), ("heartbeat.interval.ms", "500")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             limits: kafka::Limits { progress_interval: Duration::from_millis(100), ..Default::default() },
         },
         group_id: "faultline".to_owned(),
