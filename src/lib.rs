@@ -6,6 +6,7 @@ pub mod cli;
 pub mod codes;
 pub mod correlator;
 pub mod decode;
+pub mod demo;
 pub mod document;
 pub mod engine;
 pub mod http;

@@ -17,9 +17,9 @@ use crate::engine::Engine;
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::service::{self, Shutdown, Stages};
-use crate::settings::{Flag, Settings};
+use crate::settings::{Flag, Http, Settings};
 use crate::telemetry;
-use crate::{replay, rules_command, rules_files, scanner};
+use crate::{demo, replay, rules_command, rules_files, scanner};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -64,7 +64,14 @@ fn show_config(config: &ConfigFile) -> Result<(), Failure> {
 }
 
 fn demo() -> Result<(), Failure> {
-    Err(not_there_yet("demo"))
+    let rules = Arc::new(bundled_rules()?);
+    let configure = |broker: &str| {
+        let mut settings = Settings { http: Http { listen: None }, ..Settings::default() };
+        settings.cluster = "demo".to_owned();
+        settings.kafka.brokers = broker.to_owned();
+        service_config(&settings, "faultline-demo")
+    };
+    demo::run(rules, configure).map_err(Failure::running)
 }
 
 fn run(arguments: &RunArguments) -> Result<(), Failure> {
@@ -120,8 +127,4 @@ fn rules(command: &RulesCommand) -> Result<(), Failure> {
         0 => Ok(()),
         code => Err(Failure::told(code)),
     }
-}
-
-fn not_there_yet(command: &str) -> Failure {
-    Failure::running(anyhow!("`{command}` is not there yet"))
 }
