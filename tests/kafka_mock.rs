@@ -240,3 +240,67 @@ fn the_founding_case_is_solved_through_kafka() {
     let again = read_until(&brokers, "alerts", 1, |got| got.len() >= alerts.len());
     assert_eq!(again, alerts);
 }
+
+fn gauge(running: &Running, line: &str) -> bool {
+    running.metrics.encode().unwrap().lines().any(|found| found == line)
+}
+
+#[test]
+fn a_slow_broker_pauses_reading_and_loses_nothing() {
+    let (mock, brokers) = mock();
+    let mut config = config(&brokers);
+    config.limits.reports_in_flight = 2;
+    let stages = Stages { scan: true, correlate: false };
+    let running = Running::start(config, Arc::default(), stages, false);
+    eventually("the group is joined", || gauge(&running, "faultline_partitions{stage=\"scan\"} 3").then_some(()));
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 1000]);
+    eventually("reading is paused", || gauge(&running, "faultline_paused{stage=\"scan\"} 1").then_some(()));
+    mock.clear_request_errors(RDKafkaApiKey::Produce);
+    eventually("reading goes on", || gauge(&running, "faultline_paused{stage=\"scan\"} 0").then_some(()));
+    produce(&brokers, "container-logs", (0..10).map(|n| Put::value(format!("2026-11-22T10:00:00Z stdout F {n}"))));
+    eventually("what came is committed", || {
+        (committed(&brokers, "faultline", "container-logs", 0) == Some(10)).then_some(())
+    });
+    running.stop().unwrap();
+}
+
+#[test]
+fn an_input_topic_that_comes_later_is_read() {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    for name in ["container-logs", "faultline.reports", "faultline.dead-letter", "alerts"] {
+        mock.create_topic(name, 1, 1).expect("a topic");
+    }
+    let brokers = mock.bootstrap_servers();
+    let mut config = config(&brokers);
+    config.connection.limits.metadata_refresh = Duration::from_millis(500);
+    config.http_listen = Some(([127, 0, 0, 1], support::free_port()).into());
+    let address = config.http_listen.unwrap();
+    let running = Running::start(config, Arc::default(), Stages::ALL, false);
+    eventually("it says what it waits for", || {
+        let (status, body) = support::get(address, "/readyz")?;
+        (status == 503 && body.contains("`kube-events`")).then_some(())
+    });
+    mock.create_topic("kube-events", 1, 1).expect("a topic");
+    produce(&brokers, "kube-events", [Put::value("x")]);
+    eventually("it is read", || (committed(&brokers, "faultline", "kube-events", 0) == Some(1)).then_some(()));
+    eventually("it is ready", || (support::get(address, "/readyz")? == (200, "ok\n".to_owned())).then_some(()));
+    assert_eq!(support::get(address, "/healthz"), Some((200, "ok\n".to_owned())));
+    let (_, metrics) = support::get(address, "/metrics").unwrap();
+    assert!(metrics.contains("faultline_lag_records{topic=\"kube-events\",partition=\"0\"} 0"), "{metrics}");
+    running.stop().unwrap();
+}
+
+#[test]
+fn reports_created_anew_are_not_mistaken_for_sent_ones() {
+    let (_mock, brokers) = mock();
+    support::commit(&brokers, "faultline-correlate", "faultline.reports", 0, 5_000);
+    let stages = Stages { scan: false, correlate: true };
+    let running = Running::start(config(&brokers), Arc::default(), stages, false);
+    eventually("the group is joined", || gauge(&running, "faultline_partitions{stage=\"correlate\"} 2").then_some(()));
+    eventually("new reports count", || {
+        produce(&brokers, "faultline.reports", [Put::value("no report")]);
+        let counted = "faultline_dead_lettered_total{reason=\"unreadable-report\"}";
+        running.metrics.encode().unwrap().contains(counted).then_some(())
+    });
+    running.stop().unwrap();
+}

@@ -46,6 +46,9 @@ impl Default for Limits {
     }
 }
 
+/// A report of the largest size that the scanner's limits allow fits, several times over.
+const MESSAGE_MAX_BYTES: u32 = 16 << 20;
+
 impl Connection {
     pub(super) fn plain(&self) -> ClientConfig {
         self.with_operator_wishes(self.common())
@@ -78,6 +81,8 @@ impl Connection {
             .set("enable.idempotence", "true")
             .set("compression.type", "zstd")
             .set("linger.ms", "5")
+            // Counted before compression; the broker's own limit counts after it.
+            .set("message.max.bytes", MESSAGE_MAX_BYTES.to_string())
             // Never give up: the offsets wait for the acknowledgement, so nothing is lost while a broker is away.
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.kbytes", self.limits.send_queue_kbytes.to_string());

@@ -28,11 +28,12 @@ pub enum Event<'a> {
     Progress(Vec<(Partition, FetchState)>),
 }
 
-/// How far fetching of one partition is. All records before `end` have been polled when this arrives,
+/// How far fetching of one partition is. Whatever was fetched before this was told has been polled when it arrives,
 /// since both come through the same queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FetchState {
-    /// Where the fetcher last saw the end of the partition, while it has not fetched beyond it.
+    /// Where a fetch brought nothing, while the fetcher is still there. Fetches wait for records, so where those trickle
+    /// in, none comes back empty; then only `high` tells.
     pub end: Option<i64>,
     /// The broker's high watermark, as of the last fetch.
     pub high: Option<i64>,
@@ -41,14 +42,15 @@ pub struct FetchState {
 }
 
 impl FetchState {
-    /// Whether everything up to the end was polled. `position` is the offset after the newest polled record.
-    /// Control records (transaction markers) are never polled, so an empty queue counts too.
-    pub fn is_drained(&self, position: Option<i64>) -> bool {
-        match (self.end, position) {
-            (Some(end), Some(position)) => position == end || (position < end && self.queued == 0),
-            (Some(_), None) => self.queued == 0,
-            (None, _) => false,
-        }
+    /// The end of the partition, if everything up to there was polled. `position` is the offset after the newest
+    /// polled record. Control records (transaction markers) are never polled, so with an empty queue the position may
+    /// be before the end.
+    pub fn drained_to(&self, position: Option<i64>) -> Option<i64> {
+        let reached = |end: &i64| match position {
+            Some(position) => position == *end || (position < *end && self.queued == 0),
+            None => self.queued == 0,
+        };
+        self.end.filter(reached).or(self.high.filter(|high| position == Some(*high)))
     }
 }
 
@@ -385,17 +387,22 @@ mod tests {
     #[test]
     fn the_end_is_reached_when_all_before_it_was_polled() {
         let state = |end, queued| FetchState { end, high: None, queued };
+        let high = |high, queued| FetchState { end: None, high: Some(high), queued };
         let cases = [
-            (state(None, 0), Some(5), false, "the fetcher is not at the end"),
-            (state(Some(5), 3), Some(5), true, "all polled, others still queue"),
-            (state(Some(5), 3), Some(4), false, "one may still be queued"),
-            (state(Some(5), 0), Some(4), true, "a transaction marker is the last record"),
-            (state(Some(5), 0), None, true, "committed up to the end already"),
-            (state(Some(5), 1), None, false, "nothing polled yet, something queued"),
-            (state(Some(5), 0), Some(6), false, "records came after the end was seen"),
+            (state(None, 0), Some(5), None, "the fetcher is not at the end"),
+            (state(Some(5), 3), Some(5), Some(5), "all polled, others still queue"),
+            (state(Some(5), 3), Some(4), None, "one may still be queued"),
+            (state(Some(5), 0), Some(4), Some(5), "a transaction marker is the last record"),
+            (state(Some(5), 0), None, Some(5), "committed up to the end already"),
+            (state(Some(5), 1), None, None, "nothing polled yet, something queued"),
+            (state(Some(5), 0), Some(6), None, "records came after the end was seen"),
+            (high(5, 3), Some(5), Some(5), "records trickle in, so no fetch comes back empty"),
+            (high(5, 0), Some(4), None, "the newest record was not polled"),
+            (high(5, 0), Some(6), None, "more was fetched since"),
+            (high(0, 0), None, None, "where reading starts is not known"),
         ];
         for (state, position, expected, why) in cases {
-            assert_eq!(state.is_drained(position), expected, "{why}");
+            assert_eq!(state.drained_to(position), expected, "{why}");
         }
     }
 }

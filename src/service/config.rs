@@ -86,6 +86,9 @@ impl Default for Limits {
     }
 }
 
+/// Kafka's default of 1 MiB fits a full report only because it compresses well; faultline's own topic leaves room.
+const REPORT_MAX_BYTES: u32 = 4 << 20;
+
 impl From<&Settings> for Config {
     fn from(settings: &Settings) -> Self {
         let wanted = settings.internal_topics;
@@ -96,6 +99,7 @@ impl From<&Settings> for Config {
             settings: topic_settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
         };
         let retention = ("retention.ms", wanted.reports_retention.as_millis().to_string());
+        let message_size = ("max.message.bytes", REPORT_MAX_BYTES.to_string());
         Config {
             connection: connection(settings),
             group_id: settings.kafka.group_id.clone(),
@@ -104,7 +108,7 @@ impl From<&Settings> for Config {
                 .iter()
                 .map(|input| Input { topics: input.topics.clone(), expect: input.expect, format: input.format })
                 .collect(),
-            reports: topic(&settings.topics.reports, &[retention]),
+            reports: topic(&settings.topics.reports, &[retention, message_size]),
             dead_letter: topic(&settings.topics.dead_letter, &[]),
             reserved: vec![topic(&settings.topics.state, &[("cleanup.policy", "compact".to_owned())])],
             outputs: settings.outputs.iter().map(|output| Output { topic: topic(&output.topic, &[]) }).collect(),

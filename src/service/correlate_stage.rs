@@ -17,7 +17,7 @@ use super::startup::Targets;
 use super::{Ended, Ends, Error, Shared, dead_letter, wall_clock};
 use crate::alert::{Alert, Status};
 use crate::correlator::{Counts, Sizes};
-use crate::kafka::{Consumer, Event, Outgoing, Producer, RateLimit, Start, Ticket};
+use crate::kafka::{Consumer, Event, FetchState, Outgoing, Producer, RateLimit, Start, Ticket};
 use crate::metrics::{AlertLabel, ReasonLabel, StageLabel, StateLabel};
 use crate::record::Partition;
 use crate::time::Timestamp;
@@ -100,15 +100,8 @@ impl<'s> CorrelateStage<'s> {
             Some(Event::Message(message)) => self.work.read(&message)?,
             Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
             Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
-            Some(Event::Progress(states)) if !self.paused => {
-                for (partition, state) in states {
-                    if let Some(found) = self.work.find(&partition.topic, partition.partition) {
-                        found.owned.progress(state);
-                    }
-                }
-                self.work.show_sizes();
-            }
-            Some(Event::Progress(_)) | None => {}
+            Some(Event::Progress(states)) => self.on_progress(states),
+            None => {}
         }
         self.work.seal_if_due();
         if !self.paused && !self.work.outbox.has_room() {
@@ -117,6 +110,15 @@ impl<'s> CorrelateStage<'s> {
         let done = self.work.collect()?;
         self.consumer.commit(&done)?;
         self.pause_or_resume()
+    }
+
+    fn on_progress(&mut self, states: Vec<(Partition, FetchState)>) {
+        // While paused nothing is fetched, so what is told of the end may be older than our position.
+        if !self.paused {
+            states.into_iter().for_each(|(partition, state)| self.work.progress(&partition, state));
+        }
+        self.work.show_sizes();
+        self.shared.correlate.waits_for(self.work.is_rebuilding().then(|| "it rebuilds its state".to_owned()));
     }
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
@@ -185,11 +187,10 @@ impl<'s> CorrelateStage<'s> {
         }
     }
 
-    fn told_of_partitions(&self) {
+    fn told_of_partitions(&mut self) {
         let count = self.work.owned.len();
         self.shared.metrics.partitions.get_or_create(&LABEL).set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.shared.correlate.waits_for(None);
-        self.work.show_sizes();
+        self.on_progress(Vec::new());
         info!("the correlate stage owns {count} partitions of the reports");
     }
 
@@ -257,6 +258,24 @@ impl<'s> Work<'s> {
     fn find(&mut self, topic: &str, partition: i32) -> Option<&mut Correlating> {
         self.owned.iter_mut().find(|correlating| {
             correlating.owned.partition.partition == partition && *correlating.owned.partition.topic == *topic
+        })
+    }
+
+    fn progress(&mut self, partition: &Partition, state: FetchState) {
+        let Some(correlating) = self.find(&partition.topic, partition.partition) else { return };
+        correlating.owned.progress(state);
+        if let Some(end) = correlating.owned.drained_to().filter(|end| *end < correlating.send_from) {
+            let committed = correlating.send_from;
+            warn!("{partition} ends at {end}, before the committed offset {committed}: it was created anew");
+            correlating.send_from = end;
+        }
+    }
+
+    /// Whether some partition has not been read up to its committed offset yet.
+    fn is_rebuilding(&self) -> bool {
+        self.owned.iter().any(|correlating| {
+            let read = correlating.owned.position.max(correlating.owned.drained_to());
+            read.unwrap_or(0) < correlating.send_from
         })
     }
 

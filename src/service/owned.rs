@@ -10,7 +10,10 @@ pub struct Owned {
     pub partition: Partition,
     /// The offset after the newest record that was read; `None` before the first.
     pub position: Option<i64>,
-    fetch: FetchState,
+    /// The broker's high watermark, as far as it is known.
+    high: Option<i64>,
+    /// The end up to which everything was read, while nothing came after it.
+    drained_to: Option<i64>,
     /// The furthest end up to which everything was read.
     furthest_end: Option<i64>,
     /// Monotonic time of the newest record, or of the assignment.
@@ -19,29 +22,30 @@ pub struct Owned {
 
 impl Owned {
     pub fn new(partition: Partition, now: Instant) -> Self {
-        Owned { partition, position: None, fetch: FetchState::default(), furthest_end: None, heard: now }
+        Owned { partition, position: None, high: None, drained_to: None, furthest_end: None, heard: now }
     }
 
     pub fn read(&mut self, offset: i64, now: Instant) {
         self.position = Some(offset + 1);
         self.heard = now;
         // More may follow: the end has to be seen anew.
-        self.fetch.end = None;
+        self.drained_to = None;
     }
 
     pub fn progress(&mut self, fetch: FetchState) {
-        self.fetch = fetch;
-        self.furthest_end = self.furthest_end.max(self.drained_to());
+        self.high = fetch.high;
+        self.drained_to = fetch.drained_to(self.position);
+        self.furthest_end = self.furthest_end.max(self.drained_to);
     }
 
     /// The end up to which everything was read, while nothing came after it.
     pub fn drained_to(&self) -> Option<i64> {
-        self.fetch.end.filter(|_| self.fetch.is_drained(self.position))
+        self.drained_to
     }
 
     /// How long nothing has come although everything was read; `None` when records may be on their way.
     pub fn silence(&self, now: Instant) -> Option<Duration> {
-        self.drained_to().map(|_| now.saturating_duration_since(self.heard))
+        self.drained_to.map(|_| now.saturating_duration_since(self.heard))
     }
 
     /// Whether everything before `target` was read. Only an end that was seen tells it: brokers exist whose
@@ -52,8 +56,8 @@ impl Owned {
 
     /// Records between the position and the broker's high watermark, as far as they are known.
     pub fn lag_records(&self) -> Option<i64> {
-        let position = self.position.or(self.drained_to())?;
-        self.fetch.high.map(|high| (high - position).max(0))
+        let position = self.position.or(self.drained_to)?;
+        self.high.map(|high| (high - position).max(0))
     }
 }
 

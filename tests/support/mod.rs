@@ -5,7 +5,8 @@
 pub mod founding;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use faultline::record::Expect;
 use faultline::ruleset::RuleSet;
 use faultline::scanner;
 use faultline::service::{self, Config, Input, Output, Shutdown, Stages};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
@@ -227,6 +228,23 @@ pub fn committed(brokers: &str, group: &str, topic: &str, partition: i32) -> Opt
         Offset::Offset(offset) => Some(offset),
         _ => None,
     }
+}
+
+/// Commits an offset for a group that has no members.
+pub fn commit(brokers: &str, group: &str, topic: &str, partition: i32, offset: i64) {
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("a partition");
+    client(brokers, group).commit(&offsets, CommitMode::Sync).expect("it is committed");
+}
+
+/// Status and body of an HTTP GET; `None` while nobody answers.
+pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// A port on which nobody listens.
