@@ -12,8 +12,9 @@ COPY rules rules
 RUN touch build.rs src/lib.rs src/main.rs && cargo build --release --locked --features tls --bin faultline
 
 FROM debian:bookworm-slim
-# For TLS to the brokers.
-RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+# For TLS to the brokers; librdkafka links the system's zlib.
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates zlib1g \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin faultline
 WORKDIR /etc/faultline
 COPY config config

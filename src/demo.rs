@@ -70,7 +70,7 @@ pub fn run(rules: Arc<RuleSet>, configure: impl FnOnce(&str) -> Config) -> Resul
     let mut alerts = played?;
     alerts.extend(broker.alerts(Duration::from_secs(1)));
 
-    show.finale(&cast, &alerts)?;
+    show.finale(&cast, &scenario, &alerts)?;
     judge(&scenario, &alerts)
 }
 

@@ -1,30 +1,48 @@
-//! faultline finds where the fault is.
+//! faultline finds where the fault is: it reads container logs and Kubernetes events from Kafka, recognises failure
+//! signatures, and says which node, workload, image or node pool they have in common.
+//!
+//! ```text
+//! records ─> decode ─> scanner ─> report ─> correlator ─> localizer ─> alert
+//!            bytes to  matches and  the only  windows,      which       what a
+//!            entries   presence     interface incidents     hypothesis  bridge reads
+//! ```
+//!
+//! Two stages meet in [`report`]: the scan stage ([`scanner`]) is stateless and scales with partitions, the correlate
+//! stage ([`correlator`]) is a deterministic state machine per cluster. [`engine`] holds both in one hand for replay,
+//! tests and benches; [`service`] puts Kafka between them.
+//!
+//! Everything that decides is pure: bytes, values and explicit time in, values out. The shell around it (Kafka, HTTP,
+//! files, clocks, logs, metrics) is thin and replaceable, and `tests/tidy.rs` keeps the two apart. Dependencies run
+//! one way: `main → cli → {service, replay, demo} → {kafka, http, …} → core`.
 
+// Core: no clock, no I/O, no logging.
 pub mod alert;
-pub mod bundled;
-pub mod cli;
 pub mod codes;
 pub mod correlator;
 pub mod decode;
-pub mod demo;
 pub mod document;
 pub mod engine;
-pub mod http;
-pub mod kafka;
 pub mod localizer;
-pub mod metrics;
 pub mod names;
 pub mod record;
-pub mod replay;
 pub mod report;
-pub mod rules_command;
-pub mod rules_files;
 pub mod ruleset;
 pub mod scanner;
 pub mod scenario;
-pub mod service;
-pub mod settings;
 pub mod signature;
-pub mod telemetry;
 pub mod template;
 pub mod time;
+
+// Shell.
+pub mod bundled;
+pub mod cli;
+pub mod demo;
+pub mod http;
+pub mod kafka;
+pub mod metrics;
+pub mod replay;
+pub mod rules_command;
+pub mod rules_files;
+pub mod service;
+pub mod settings;
+pub mod telemetry;

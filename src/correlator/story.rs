@@ -229,7 +229,8 @@ fn elsewhere(evidence: Evidence) -> String {
     if evidence.exposed_elsewhere == 0 {
         return "no comparable pods elsewhere".to_owned();
     }
-    let verb = if evidence.failing_elsewhere == 1 { "fails" } else { "fail" };
+    let one = evidence.failing_elsewhere == 1 || evidence.exposed_elsewhere == 1;
+    let verb = if one { "fails" } else { "fail" };
     format!(
         "{} of {} {verb} elsewhere",
         evidence.failing_elsewhere,

@@ -76,18 +76,14 @@ impl Show {
         self.line(now, &text)
     }
 
-    /// Nodes × pods with those marked that the alerts name, and the alert in plain words.
-    pub fn finale(&mut self, cast: &Cast, alerts: &[Alert]) -> io::Result<()> {
-        let Some(alert) = alerts.last() else {
-            return writeln!(self.out, "\n{BAD}No alert came.{BAD:#}");
-        };
-        let failing: BTreeSet<String> = alerts
-            .iter()
-            .flat_map(|alert| &alert.failing)
-            .map(|pod| format!("{}/{}", pod.namespace, pod.pod))
-            .collect();
-        self.matrix(cast, &failing)?;
-        self.verdict(alert)
+    /// Nodes × pods with the failing ones marked, and the alert in plain words.
+    pub fn finale(&mut self, cast: &Cast, scenario: &Scenario, alerts: &[Alert]) -> io::Result<()> {
+        let failing = scenario.truth.failing.iter();
+        self.matrix(cast, &failing.map(|pod| format!("{}/{}", pod.namespace, pod.pod)).collect())?;
+        match alerts.last() {
+            Some(alert) => self.verdict(alert),
+            None => writeln!(self.out, "\n{BAD}No alert came.{BAD:#}"),
+        }
     }
 
     fn matrix(&mut self, cast: &Cast, failing: &BTreeSet<String>) -> io::Result<()> {
@@ -131,13 +127,8 @@ impl Show {
             writeln!(out, "  {:>3} × {}{codes} in {} pods", signal.matches, signal.signature, signal.pods)?;
         }
         for other in alert.candidates.iter().filter(|candidate| candidate.suspect != alert.suspect).take(2) {
-            writeln!(
-                out,
-                "  {DIM}less likely: {} {} ({:.3}){DIM:#}",
-                words(other.scope),
-                other.suspect.name(),
-                other.probability
-            )?;
+            let suspect = format!("{} {}", words(other.scope), other.suspect.name());
+            writeln!(out, "  {DIM}less likely: {} ({:.3}){DIM:#}", suspect.trim_end(), other.probability)?;
         }
         for note in &alert.notes {
             writeln!(out, "  {DIM}note: {note}{DIM:#}")?;

@@ -35,7 +35,9 @@ impl Summary {
             for matched in &report.matches {
                 *self.matches.entry(Arc::clone(&matched.rule)).or_default() += 1;
             }
-            for time in report.partitions.iter().filter_map(|progress| progress.watermark) {
+            // Lines without any time count from the epoch.
+            let times = report.partitions.iter().filter_map(|progress| progress.watermark);
+            for time in times.filter(|time| *time > Timestamp::default()) {
                 self.first = Some(self.first.map_or(time, |first| first.min(time)));
                 self.last = self.last.max(Some(time));
             }
