@@ -7,7 +7,6 @@
 //! Both stages commit their input's offsets only after everything that was made of them is acknowledged, so a crash
 //! repeats work but loses none; the correlator drops what it has seen, and makes the same alerts with the same ids.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -18,12 +17,12 @@ use tracing::{error, info};
 use crate::http;
 use crate::kafka::{self, Cluster, Link};
 use crate::metrics::{LimitLabel, Metrics};
-use crate::record::Partition;
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::time::Timestamp;
 
 mod acks;
+mod bounded;
 mod config;
 mod correlate_stage;
 pub mod dead_letter;
@@ -41,6 +40,7 @@ pub use shutdown::Shutdown;
 use config::Inputs;
 use correlate_stage::CorrelateStage;
 use scan_stage::{ScanStage, Work};
+use startup::Targets;
 use vitals::Vitals;
 
 /// Which stages this process runs.
@@ -170,7 +170,7 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
     let Some(found) = startup::prepare(shared, &shared.inputs)? else {
         return shared.verdict(Ended::Stopped);
     };
-    let report_ends = found.report_ends.clone();
+    let known = found.report_ends.clone();
     let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
         let scan = || {
@@ -183,8 +183,8 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
             Ok(ended)
         };
         let correlate = || {
-            let ends = if shared.stages.scan { Ends::Told(told) } else { Ends::Known(report_ends) };
-            CorrelateStage::new(shared, ends)?.run()
+            let told = shared.stages.scan.then_some(told);
+            CorrelateStage::new(shared, Ends { known, told })?.run()
         };
         let scan = shared.stages.scan.then(|| spawn(scope, shared, &shared.scan, "scan", scan));
         let correlate =
@@ -197,10 +197,11 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
 }
 
 /// Where a bounded run of the correlate stage ends.
-enum Ends {
-    Known(BTreeMap<Partition, i64>),
-    /// The scan stage of this process tells when it is through.
-    Told(mpsc::Receiver<BTreeMap<Partition, i64>>),
+struct Ends {
+    /// What was there at the start, left by an earlier run perhaps.
+    known: Targets,
+    /// What the scan stage of this process has added, told when it is through.
+    told: Option<mpsc::Receiver<Targets>>,
 }
 
 type Handle<'scope> = thread::ScopedJoinHandle<'scope, Result<Ended, Error>>;

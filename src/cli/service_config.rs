@@ -28,7 +28,8 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
             flush_interval: settings.scan.flush_interval,
             idle_after: settings.scan.idle_after,
             reports_in_flight: settings.limits.reports_in_flight,
-            bytes_in_flight: settings.limits.producer_queue_bytes,
+            // Half of the queue: what is sent never has to wait for room in it.
+            bytes_in_flight: settings.limits.producer_queue_bytes / 2,
             shutdown_timeout: settings.shutdown_timeout,
             ..defaults
         },
@@ -52,7 +53,9 @@ fn connection(settings: &Settings, instance: &str) -> Connection {
 
 fn reports_topic(settings: &Settings) -> TopicSpec {
     let retention = settings.internal_topics.reports_retention.as_millis().to_string();
-    topic(settings, &settings.topics.reports, &[("retention.ms", &retention)])
+    // Kafka's default of 1 MiB fits a full report only because it compresses well; faultline's own topic leaves room.
+    let message_size = (4 << 20).to_string();
+    topic(settings, &settings.topics.reports, &[("retention.ms", &retention), ("max.message.bytes", &message_size)])
 }
 
 fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec {

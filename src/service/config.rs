@@ -8,9 +8,8 @@ use regex::Regex;
 
 use super::Error;
 use crate::decode::Format;
-use crate::kafka::{self, Connection, TopicSpec};
+use crate::kafka::{Connection, TopicSpec};
 use crate::record::Expect;
-use crate::settings::Settings;
 use crate::{correlator, scanner};
 
 #[derive(Clone, Debug)]
@@ -83,64 +82,6 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(30),
             stuck_after: Duration::from_secs(90),
         }
-    }
-}
-
-/// Kafka's default of 1 MiB fits a full report only because it compresses well; faultline's own topic leaves room.
-const REPORT_MAX_BYTES: u32 = 4 << 20;
-
-impl From<&Settings> for Config {
-    fn from(settings: &Settings) -> Self {
-        let wanted = settings.internal_topics;
-        let topic = |name: &str, topic_settings: &[(&str, String)]| TopicSpec {
-            name: name.to_owned(),
-            partitions: i32::from(wanted.partitions),
-            replication: i32::from(wanted.replication_factor),
-            settings: topic_settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
-        };
-        let retention = ("retention.ms", wanted.reports_retention.as_millis().to_string());
-        let message_size = ("max.message.bytes", REPORT_MAX_BYTES.to_string());
-        Config {
-            connection: connection(settings),
-            group_id: settings.kafka.group_id.clone(),
-            inputs: settings
-                .inputs
-                .iter()
-                .map(|input| Input { topics: input.topics.clone(), expect: input.expect, format: input.format })
-                .collect(),
-            reports: topic(&settings.topics.reports, &[retention, message_size]),
-            dead_letter: topic(&settings.topics.dead_letter, &[]),
-            reserved: vec![topic(&settings.topics.state, &[("cleanup.policy", "compact".to_owned())])],
-            outputs: settings.outputs.iter().map(|output| Output { topic: topic(&output.topic, &[]) }).collect(),
-            scanner: scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner },
-            correlator: settings.correlator,
-            limits: Limits {
-                flush_interval: settings.scan.flush_interval,
-                idle_after: settings.scan.idle_after,
-                reports_in_flight: settings.limits.reports_in_flight,
-                // Half of the queue: what is sent never has to wait for room in it.
-                bytes_in_flight: settings.limits.producer_queue_bytes / 2,
-                shutdown_timeout: settings.shutdown_timeout,
-                ..Limits::default()
-            },
-            http_listen: settings.http.listen,
-        }
-    }
-}
-
-fn connection(settings: &Settings) -> Connection {
-    // The pod's or host's name tells instances apart in the brokers' logs and in reports.
-    let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| std::process::id().to_string());
-    let kbytes = |bytes: usize| u32::try_from(bytes / 1024).unwrap_or(u32::MAX).clamp(1, 2_097_151);
-    Connection {
-        brokers: settings.kafka.brokers.clone(),
-        client_id: format!("{}-{instance}", settings.kafka.group_id).into(),
-        properties: settings.kafka.properties.clone(),
-        limits: kafka::Limits {
-            fetch_queue_kbytes: kbytes(settings.limits.fetch_queue_bytes),
-            send_queue_kbytes: kbytes(settings.limits.producer_queue_bytes),
-            ..kafka::Limits::default()
-        },
     }
 }
 
@@ -265,17 +206,6 @@ pub(super) mod tests {
         assert!(inputs.find("logs-weu").is_some());
         assert!(inputs.find("container-logs-2").is_none());
         assert_eq!(inputs.missing(["logs-weu"].into_iter()), ["container-logs"]);
-    }
-
-    #[test]
-    fn settings_become_topics_and_bounds() {
-        let config = Config::from(&Settings::default());
-        assert_eq!(config.reports.settings["retention.ms"], "86400000");
-        assert_eq!(config.reserved[0].settings["cleanup.policy"], "compact");
-        assert_eq!(config.correlate_group(), "faultline-correlate");
-        let names: Vec<String> = config.own_topics().into_iter().map(|topic| topic.name).collect();
-        assert_eq!(names, ["faultline.reports", "faultline.dead-letter", "faultline.state", "alerts"]);
-        assert!(config.limits.bytes_in_flight < config.connection.limits.send_queue_kbytes as usize * 1024);
     }
 
     #[test]

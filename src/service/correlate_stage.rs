@@ -10,8 +10,9 @@ use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use tracing::{info, warn};
 
+use super::bounded::{Bounded, Standing};
 use super::outbox::{Bounds, Outbox};
-use super::owned::Owned;
+use super::owned::{Owned, standing};
 use super::shard::Shard;
 use super::startup::Targets;
 use super::{Ended, Ends, Error, Shared, dead_letter, wall_clock};
@@ -36,7 +37,9 @@ pub(super) struct CorrelateStage<'s> {
     work: Work<'s>,
     paused: bool,
     ends: Ends,
-    targets: Option<Targets>,
+    /// For bounded runs, as soon as it is known where they end.
+    bounded: Option<Bounded>,
+    joined: bool,
 }
 
 /// The stage without its consumer, so that a borrowed message can be handed to it.
@@ -63,7 +66,15 @@ impl<'s> CorrelateStage<'s> {
         let producer = Producer::new(&config.connection, shared.link.clone())?;
         let topics = [config.reports.name.as_str()];
         let consumer = Consumer::join(&config.connection, &config.correlate_group(), &topics, shared.link.clone())?;
-        Ok(CorrelateStage { shared, consumer, work: Work::new(shared, producer), paused: false, ends, targets: None })
+        Ok(CorrelateStage {
+            shared,
+            consumer,
+            work: Work::new(shared, producer),
+            paused: false,
+            ends,
+            bounded: None,
+            joined: false,
+        })
     }
 
     /// Runs until the wish to stop, the end of a bounded run, or an error that waiting does not mend.
@@ -86,13 +97,23 @@ impl<'s> CorrelateStage<'s> {
         if !self.shared.until_end {
             return false;
         }
-        if self.targets.is_none() {
-            self.targets = match &self.ends {
-                Ends::Known(targets) => Some(targets.clone()),
-                Ends::Told(told) => told.try_recv().ok(),
-            };
+        if self.bounded.is_none() {
+            self.bounded = self.targets().map(Bounded::new);
         }
-        self.targets.as_ref().is_some_and(|targets| self.work.has_read_all(targets))
+        let Some(bounded) = self.bounded.as_mut().filter(|_| self.joined) else { return false };
+        bounded.is_reached(&self.consumer, |partition, target| self.work.standing(partition, target))
+    }
+
+    /// What was there at the start, and what the scan stage added to it, once it has told.
+    fn targets(&self) -> Option<Targets> {
+        let mut targets = self.ends.known.clone();
+        if let Some(told) = &self.ends.told {
+            for (partition, end) in told.try_recv().ok()? {
+                let target = targets.entry(partition).or_default();
+                *target = end.max(*target);
+            }
+        }
+        Some(targets)
     }
 
     fn turn(&mut self) -> Result<(), Error> {
@@ -122,6 +143,7 @@ impl<'s> CorrelateStage<'s> {
     }
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.joined = true;
         let Some(committed) = self.committed(partitions) else {
             // The stop came first; the assignment must be answered all the same.
             return Ok(self.consumer.assign(partitions, Start::Committed)?);
@@ -391,13 +413,9 @@ impl<'s> Work<'s> {
         Ok(self.outbox.wait_for_room(Instant::now() + timeout, |ticket| measure(shared, ticket))?)
     }
 
-    fn has_read_all(&self, targets: &Targets) -> bool {
-        targets.iter().all(|(partition, &target)| {
-            let owned = self.owned.iter().map(|c| &c.owned).find(|owned| owned.partition == *partition);
-            let is_past = |owned: &Owned| owned.position.is_some_and(|position| position >= target);
-            // Targets that the scan stage told are exact; those from watermarks may be too small.
-            owned.is_some_and(|owned| owned.has_read_all_to(target) || (self.shared.stages.scan && is_past(owned)))
-        })
+    fn standing(&self, partition: &Partition, target: i64) -> Standing {
+        let owned = self.owned.iter().map(|correlating| &correlating.owned);
+        standing(owned, partition, target)
     }
 
     fn show_sizes(&self) {

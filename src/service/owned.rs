@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::bounded::Standing;
 use crate::kafka::FetchState;
 use crate::record::Partition;
 
@@ -58,6 +59,15 @@ impl Owned {
     pub fn lag_records(&self) -> Option<i64> {
         let position = self.position.or(self.drained_to)?;
         self.high.map(|high| (high - position).max(0))
+    }
+}
+
+/// Where this instance is with a partition of a bounded run.
+pub fn standing<'o>(mut owned: impl Iterator<Item = &'o Owned>, partition: &Partition, target: i64) -> Standing {
+    match owned.find(|owned| owned.partition == *partition) {
+        None => Standing::NotOwned,
+        Some(owned) if owned.has_read_all_to(target) => Standing::Read,
+        Some(_) => Standing::Reading,
     }
 }
 

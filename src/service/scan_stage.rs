@@ -1,10 +1,10 @@
 //! The scan stage's shell: records in, reports out, offsets committed when the reports are acknowledged.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use super::bounded::Bounded;
 use super::startup::{self, Found, Targets};
 use super::{Ended, Error, Shared};
 use crate::kafka::{Consumer, Event, FetchState, Producer, Start};
@@ -28,8 +28,8 @@ pub(super) struct ScanStage<'s> {
     consumer: Consumer,
     work: Work<'s>,
     paused: bool,
-    /// For bounded runs: the partitions that are to be read up to there.
-    targets: Option<Targets>,
+    bounded: Option<Bounded>,
+    joined: bool,
     missing_inputs: Vec<String>,
     missing_checked: Instant,
     missing_checks: u32,
@@ -45,7 +45,8 @@ impl<'s> ScanStage<'s> {
             consumer,
             work,
             paused: false,
-            targets: shared.until_end.then_some(found.input_ends),
+            bounded: shared.until_end.then(|| Bounded::new(found.input_ends)),
+            joined: false,
             missing_inputs: found.missing_inputs,
             missing_checked: Instant::now(),
             missing_checks: 0,
@@ -58,19 +59,24 @@ impl<'s> ScanStage<'s> {
 
     /// Runs until the wish to stop, the end of a bounded run, or an error that waiting does not mend.
     /// Returns how far the reports topic was written.
-    pub fn run(mut self) -> Result<(Ended, BTreeMap<Partition, i64>), Error> {
+    pub fn run(mut self) -> Result<(Ended, Targets), Error> {
         let ended = loop {
             self.shared.scan.beat();
             if self.shared.shutdown.is_triggered() {
                 break Ended::Stopped;
             }
-            if self.targets.as_ref().is_some_and(|targets| self.work.has_read_all(targets)) {
+            if self.is_at_the_end() {
                 self.work.end_all();
                 break Ended::AtTheEnd;
             }
             self.turn()?;
         };
         self.finish(ended)
+    }
+
+    fn is_at_the_end(&mut self) -> bool {
+        let Some(bounded) = self.bounded.as_mut().filter(|_| self.joined) else { return false };
+        bounded.is_reached(&self.consumer, |partition, target| self.work.standing(partition, target))
     }
 
     fn turn(&mut self) -> Result<(), Error> {
@@ -93,6 +99,7 @@ impl<'s> ScanStage<'s> {
     }
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.joined = true;
         for partition in partitions {
             self.work.take(partition);
         }
@@ -186,7 +193,7 @@ impl<'s> ScanStage<'s> {
     }
 
     /// The last flush, its acknowledgements, the commit, and leaving the group.
-    fn finish(mut self, ended: Ended) -> Result<(Ended, BTreeMap<Partition, i64>), Error> {
+    fn finish(mut self, ended: Ended) -> Result<(Ended, Targets), Error> {
         let deadline = Instant::now() + self.shared.stop_timeout();
         self.work.flush()?;
         let done = match ended {

@@ -51,7 +51,7 @@ pub(super) fn prepare(shared: &Shared, inputs: &Inputs) -> Result<Option<Found>,
             existing.iter().filter(|(name, _)| wanted(name)).map(|(name, count)| (name.clone(), *count)).collect()
         };
         let of_inputs = topics_of(&|name| shared.stages.scan && inputs.find(name).is_some());
-        let of_reports = topics_of(&|name| !shared.stages.scan && name == shared.config.reports.name);
+        let of_reports = topics_of(&|name| shared.stages.correlate && name == shared.config.reports.name);
         found.input_ends = shared.cluster.ends(&of_inputs, WATERMARK_TIMEOUT)?;
         found.report_ends = shared.cluster.ends(&of_reports, WATERMARK_TIMEOUT)?;
     }

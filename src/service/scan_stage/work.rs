@@ -15,9 +15,9 @@ use crate::record::{Partition, Record};
 use crate::report::Report;
 use crate::scanner::matcher::Matcher;
 use crate::scanner::{Scanner, Slot};
+use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
-use crate::service::owned::Owned;
-use crate::service::startup::Targets;
+use crate::service::owned::{Owned, standing};
 use crate::service::{Error, Shared, dead_letter, wall_clock};
 use crate::time::Timestamp;
 
@@ -285,11 +285,8 @@ impl<'s> Work<'s> {
         self.outbox.written_to(&self.shared.config.reports.name)
     }
 
-    pub fn has_read_all(&self, targets: &Targets) -> bool {
-        targets.iter().all(|(partition, &target)| {
-            let reading = self.owned.iter().find(|reading| reading.owned.partition == *partition);
-            reading.is_some_and(|reading| reading.owned.has_read_all_to(target))
-        })
+    pub fn standing(&self, partition: &Partition, target: i64) -> Standing {
+        standing(self.owned.iter().map(|reading| &reading.owned), partition, target)
     }
 
     pub fn end_all(&mut self) {
