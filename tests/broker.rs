@@ -4,6 +4,8 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::service::Stages;
@@ -84,4 +86,82 @@ fn stages_run_apart() {
     }
     let got = read_until(&broker.address, "alerts", 1, |got| !got.is_empty());
     assert_eq!(alerts(&got)[0].suspect, Suspect::Node(founding::NODE.into()));
+}
+
+/// `faultline run` as a process, with a configuration file of its own.
+struct Process {
+    child: Child,
+    http: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Process {
+    fn start(broker: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let http = SocketAddr::from(([127, 0, 0, 1], support::free_port()));
+        std::fs::write(folder.path().join("rules.yaml"), founding::RULE).unwrap();
+        let config = format!(
+            "kafka:\n  brokers: {broker}\n  properties: {{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"1000\"}}\n\
+             rules: {}\nhttp: {{listen: {http}}}\nscan: {{flush_interval: 100ms, idle_after: 1s}}\n",
+            folder.path().display()
+        );
+        let file = folder.path().join("faultline.yaml.conf");
+        std::fs::write(&file, config).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_faultline"))
+            .args(["run", "-c"])
+            .arg(&file)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        Process { child, http, _folder: folder }
+    }
+
+    fn shows(&self, line: &str) -> bool {
+        support::get(self.http, "/metrics").is_some_and(|(_, text)| text.lines().any(|found| found == line))
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        let status = eventually("the process ends", || self.child.try_wait().unwrap());
+        status.code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_and_sigterm_ends_it_well() {
+    let Some(broker) = Broker::start() else { return };
+    broker.create_topics(&[("container-logs", 2), ("kube-events", 1)]);
+    let mut killed = Process::start(&broker.address, &[]);
+    produce(&broker.address, "kube-events", founding::events(START_MS));
+    let logs = founding::logs(START_MS);
+    let (before, after) = logs.split_at(logs.len() / 2);
+    produce(&broker.address, "container-logs", before.to_vec());
+    let read = format!("faultline_records_total{{topic=\"container-logs\"}} {}", before.len());
+    eventually("half is read", || killed.shows(&read).then_some(()));
+    killed.child.kill().unwrap();
+
+    produce(&broker.address, "container-logs", after.to_vec());
+    let mut next = Process::start(&broker.address, &[]);
+    let got = read_until(&broker.address, "alerts", 1, |got| !got.is_empty());
+    let alert = &alerts(&got)[0];
+    assert_eq!(alert.suspect, Suspect::Node(founding::NODE.into()), "{}", alert.summary);
+    eventually("it is ready", || (support::get(next.http, "/readyz")?.0 == 200).then_some(()));
+    let pid = next.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(next.exit_code(), Some(0));
+
+    let mut bounded = Process::start(&broker.address, &["--until-end"]);
+    assert_eq!(bounded.exit_code(), Some(0));
+    let all = read_until(&broker.address, "alerts", 1, |all| all.len() >= got.len());
+    let ids: BTreeSet<&String> = all.iter().map(|got| &got.headers["faultline-alert-id"]).collect();
+    assert_eq!(ids.len(), all.len(), "no alert twice");
 }

@@ -9,7 +9,7 @@ use super::Put;
 
 pub const NODE: &str = "akswin000001";
 
-const RULE: &str = r#"
+pub const RULE: &str = r#"
 - id: windows-entrypoint-failed
   title: Container entrypoint did not start
   severity: critical
