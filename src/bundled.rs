@@ -34,6 +34,7 @@ impl RuleSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ruleset::RuleSet;
 
     #[test]
     fn only_an_absent_default_directory_is_replaced() {
@@ -49,5 +50,12 @@ mod tests {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), *text, "{name}");
         }
+    }
+
+    #[test]
+    fn the_bundled_rules_are_valid() {
+        let rules = RuleSet::parse(RULES).unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(rules.get("windows-entrypoint-failed").is_some());
+        assert_eq!(rules.warnings().count(), 0);
     }
 }

@@ -141,3 +141,27 @@ fn a_closed_stdout_is_no_failure() {
     let output = command(directory.path()).args(["config", "show"]).stdout(writer).output().unwrap();
     assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(0)));
 }
+
+#[test]
+fn wrong_rules_are_told_at_once_by_every_command_that_reads_them() {
+    let rule = "- {id: x, title: T, severity: info, match: {log: {all: [oops]}}}\n";
+    let files = [("rules/a.yaml", rule), ("rules/b/b.yaml", rule), ("rules/c.yaml", "- {id: c, titel: T}\n")];
+    let taken =
+        "rules/b/b.yaml:1: rule x: this id is taken by the rule at rules/a.yaml:1; ids are unique over all files";
+    let nearest = "rules/c.yaml:1: rule c: unknown key `titel`; did you mean `title`?";
+    for arguments in [["rules", "check", "rules"].as_slice(), &["rules", "list", "rules"], &["replay", "-"], &["run"]] {
+        let output = faultline(arguments, &files, &[]);
+        let message = text(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {message}");
+        for line in [taken, nearest] {
+            assert!(message.lines().any(|said| said.trim() == line), "{arguments:?}: {line} is not in\n{message}");
+        }
+    }
+}
+
+#[test]
+fn a_named_directory_of_rules_must_be_there() {
+    let expected = "faultline: cannot read rules from none: No such file or directory (os error 2)\n";
+    assert_fails(&faultline(&["replay", "--rules", "none", "-"], &[], &[]), 2, expected);
+    assert_fails(&faultline(&["run"], &[], &[("FAULTLINE_RULES", "none")]), 2, expected);
+}

@@ -14,12 +14,13 @@ use super::{
 use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostic;
 use crate::engine::Engine;
+use crate::rules_files::{self, LoadError};
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::service::{self, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
 use crate::telemetry;
-use crate::{demo, replay, rules_command, rules_files, scanner};
+use crate::{demo, replay, rules_command, scanner};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -64,7 +65,7 @@ fn show_config(config: &ConfigFile) -> Result<(), Failure> {
 }
 
 fn demo() -> Result<(), Failure> {
-    let rules = Arc::new(bundled_rules()?);
+    let rules = Arc::new(load_rules(RuleSource::Bundled)?);
     let configure = |broker: &str| {
         let mut settings = Settings { http: Http { listen: None }, ..Settings::default() };
         settings.cluster = "demo".to_owned();
@@ -76,7 +77,7 @@ fn demo() -> Result<(), Failure> {
 
 fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &[])?;
-    let rules = Arc::new(load_rules(&settings)?);
+    let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
     let stages = Stages {
         scan: arguments.stages.contains(&Stage::Scan),
         correlate: arguments.stages.contains(&Stage::Correlate),
@@ -88,7 +89,7 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
 
 fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &arguments.flags())?;
-    let rules = Arc::new(load_rules(&settings)?);
+    let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
     let options = scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner };
     let max_line_bytes = options.limits.record_bytes;
     let engine = Engine::new(Matcher::new(rules), options, settings.correlator);
@@ -102,15 +103,17 @@ fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
 }
 
 /// The rules in force. What is wrong with them is bad usage, like a wrong configuration.
-fn load_rules(settings: &Settings) -> Result<RuleSet, Failure> {
-    match RuleSource::of(settings) {
-        RuleSource::Directory(directory) => rules_files::load(&directory).map_err(Failure::usage),
-        RuleSource::Bundled => bundled_rules(),
-    }
-}
-
-fn bundled_rules() -> Result<RuleSet, Failure> {
-    RuleSet::parse(bundled::RULES).map_err(Failure::usage)
+fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
+    let rules = match source {
+        RuleSource::Directory(directory) => rules_files::load(&directory),
+        RuleSource::Bundled => RuleSet::parse(bundled::RULES).map_err(LoadError::Invalid),
+    };
+    let rules = rules.map_err(|error| match error {
+        LoadError::Invalid(diagnostics) => Failure::usage(anyhow!("invalid rules{}", diagnostics.indented())),
+        error => Failure::usage(error),
+    })?;
+    rules.warnings().for_each(tell);
+    Ok(rules)
 }
 
 fn rules(command: &RulesCommand) -> Result<(), Failure> {

@@ -28,8 +28,8 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
             flush_interval: settings.scan.flush_interval,
             idle_after: settings.scan.idle_after,
             reports_in_flight: settings.limits.reports_in_flight,
-            // Half of the queue: what is sent never has to wait for room in it.
-            bytes_in_flight: settings.limits.producer_queue_bytes / 2,
+            messages_in_flight: settings.limits.messages_in_flight,
+            bytes_in_flight: settings.limits.bytes_in_flight,
             shutdown_timeout: settings.shutdown_timeout,
             ..defaults
         },
@@ -65,5 +65,29 @@ fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec
         partitions: i32::from(settings.internal_topics.partitions),
         replication: i32::from(settings.internal_topics.replication_factor),
         settings: options.collect::<BTreeMap<_, _>>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_arrives() {
+        let text = "cluster: c\nkafka: {group_id: g, properties: {client.rack: r}}\n\
+                    internal_topics: {partitions: 7, reports_retention: 2h}\nlimits: {fetch_queue_bytes: 3MiB}\n";
+        let (settings, _) = Settings::from_layers(Some(("f.yaml", text)), [], &[]).unwrap();
+        let config = service_config(&settings, "i");
+        assert_eq!((&*config.scanner.cluster, config.group_id.as_str()), ("c", "g"));
+        assert_eq!(config.connection.properties["client.rack"], "r");
+        assert_eq!(config.connection.limits.fetch_queue_kbytes, 3072);
+        assert_eq!((config.reports.partitions, config.reports.settings["retention.ms"].as_str()), (7, "7200000"));
+        assert_eq!(config.reserved[0].settings["cleanup.policy"], "compact");
+    }
+
+    /// Bounds that both sides name have one default.
+    #[test]
+    fn the_defaults_are_the_services() {
+        assert_eq!(service_config(&Settings::default(), "i").limits, Limits::default());
     }
 }
