@@ -1,5 +1,8 @@
 //! Reports of a cluster, second by second, without the scan stage before them.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use faultline::record::Partition;
 use faultline::report::{Match, Pod, Presence, Progress, Report, VERSION};
 use faultline::time::Timestamp;
@@ -40,11 +43,12 @@ impl Cluster {
         report
     }
 
-    /// The same, but the pods of `node` fail.
-    pub fn broken(&mut self, elapsed: i64, share: usize, node: usize) -> Report {
+    /// The same, but the pods of these nodes fail.
+    pub fn broken(&mut self, elapsed: i64, share: usize, nodes: Range<usize>) -> Report {
         let mut report = self.healthy(elapsed, share);
-        let broken = &self.pods[node * PODS_PER_NODE..][..PODS_PER_NODE];
-        report.presence.retain(|presence| report.pods[presence.pod as usize].node != broken[0].node);
+        let broken = &self.pods[nodes.start * PODS_PER_NODE..nodes.end * PODS_PER_NODE];
+        let names: BTreeSet<_> = broken.iter().map(|pod| &pod.node).collect();
+        report.presence.retain(|presence| !names.contains(&report.pods[presence.pod as usize].node));
         for pod in broken {
             let index = report.pods.len() as u32;
             report.pods.push(pod.clone());
