@@ -10,6 +10,7 @@ use crate::ruleset::RuleSet;
 use crate::signature::{Accuses, Rule};
 use crate::time::Timestamp;
 
+mod census;
 mod exposure;
 mod failures;
 mod incident;

@@ -22,11 +22,14 @@ use std::sync::Arc;
 use crate::alert::{Evidence, Scope, Suspect};
 
 mod ranking;
+mod reading;
 
 pub use ranking::rank;
-use ranking::{joint_score, suspects_of};
+use reading::Reading;
 
-/// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not.
+/// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not. Pods that did not and
+/// have the same in common with failing ones may be counted together; what they share with no failing pod is then
+/// left out, the workload an empty name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Exposed {
     /// `namespace/name`.
@@ -36,6 +39,8 @@ pub struct Exposed {
     pub pool: Option<Arc<str>>,
     pub image: Option<Arc<str>>,
     pub failing: bool,
+    /// How many pods alike it stands for; one where it fails.
+    pub count: u64,
 }
 
 /// Everything that one localisation looks at.
@@ -70,13 +75,16 @@ pub struct Ranked {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Explanation {
     pub best: Ranked,
-    /// All hypotheses, likeliest first, `best` included.
+    /// The likeliest hypotheses in that order, `best` included.
     pub candidates: Vec<Ranked>,
     pub failing: BTreeSet<Arc<str>>,
 }
 
 /// More faults than this at one time are not told apart.
 const MAX_FAULTS: usize = 5;
+
+/// Less likely hypotheses than this many are not handed on.
+const MAX_CANDIDATES: usize = 50;
 
 /// Explains all failing pods of the case: the faults that they share, then the pods that fail alone.
 ///
@@ -97,28 +105,18 @@ pub fn explain(case: &Case) -> Vec<Explanation> {
     faults
 }
 
-/// A set of faults that together explain the case, and the log of its joint probability up to a constant.
-struct Reading {
-    suspects: Vec<Suspect>,
-    score: f64,
-}
-
 /// Adds the suspect that raises the joint probability most, until none does.
 fn search(case: &Case, allowed: impl Fn(Scope) -> bool) -> Reading {
-    let mut best = Reading { suspects: Vec::new(), score: joint_score(case, &[]) };
+    let mut best = Reading::nothing_shared(case);
     while best.suspects.len() < MAX_FAULTS {
-        let mut candidates: Vec<Reading> = Vec::new();
-        for suspect in suspects_of(case, &best.suspects).into_iter().filter(|suspect| allowed(suspect.scope())) {
-            let mut suspects = best.suspects.clone();
-            suspects.push(suspect);
-            candidates.push(Reading { score: joint_score(case, &suspects), suspects });
-        }
+        let candidates = best.candidates(case).into_iter().filter(|(suspect, _)| allowed(suspect.scope()));
+        let scored = candidates.map(|(suspect, counts)| (best.score_with(case, &suspect, counts), suspect, counts));
         // Of equals the first: narrower scopes come first.
-        let Some(next) = candidates.into_iter().reduce(|a, b| if b.score > a.score { b } else { a }) else { break };
-        if next.score <= best.score {
+        let Some((score, suspect, counts)) = scored.reduce(|a, b| if b.0 > a.0 { b } else { a }) else { break };
+        if score <= best.score {
             break;
         }
-        best = next;
+        best.add(case, suspect, counts);
     }
     best
 }
@@ -133,6 +131,8 @@ fn shared_fault(case: &Case, suspect: &Suspect, all: &[Suspect], trust: f64) -> 
     candidates[at].probability *= trust;
     let best = candidates[at].clone();
     candidates.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.suspect.cmp(&b.suspect)));
+    let at = candidates.iter().position(|ranked| ranked.suspect == *suspect)?;
+    candidates.truncate(MAX_CANDIDATES.max(at + 1));
     let inside = alone.pods.iter().filter(|pod| pod.failing && covers(suspect, pod));
     let failing = inside.map(|pod| Arc::clone(&pod.pod)).collect();
     Some(Explanation { best, candidates, failing })
@@ -140,10 +140,12 @@ fn shared_fault(case: &Case, suspect: &Suspect, all: &[Suspect], trust: f64) -> 
 
 /// With nothing in common, every failing pod is a fault of its own.
 fn isolated_faults(case: &Case) -> Vec<Explanation> {
-    let candidates = rank(case);
+    let mut candidates = rank(case);
     let Some(isolated) = candidates.iter().position(|ranked| ranked.suspect.scope() == Scope::Pod) else {
         return Vec::new();
     };
+    // Every pod gets a copy of them.
+    candidates.truncate(MAX_CANDIDATES.max(isolated + 1));
     let alone = |pod: &Exposed| {
         let mut candidates = candidates.clone();
         candidates[isolated].suspect = Suspect::Pod(Arc::clone(&pod.pod));

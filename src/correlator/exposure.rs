@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::localizer::{Case, Exposed, Population};
+use crate::localizer::{Case, Exposed};
 use crate::names;
 use crate::time::Timestamp;
 
+use super::census::{Census, Running};
 use super::failures::{Failing, Failures};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
@@ -40,11 +41,12 @@ pub struct View<'a> {
 
 /// Splits the pods that fail now into groups and builds the case of each.
 pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
-    let population = population(view.inventory);
+    let census = Census::new(view.inventory, |key, pod| runs_well(view, key, pod).then(|| start_of(view, pod)));
+    let population = census.population(view.inventory);
     let build = |members: BTreeSet<PodKey>| {
         let onset = onset(view, &members)?;
-        let mut pods: Vec<Exposed> = members.iter().filter_map(|pod| exposed(view, pod, true)).collect();
-        pods.extend(healthy(view, failing_now, &members, onset));
+        let mut pods: Vec<Exposed> = members.iter().filter_map(|pod| exposed(view, pod)).collect();
+        pods.extend(healthy(view, &census, &members, &pods, onset));
         let case = Case { pods, accused_nodes: view.accused_nodes.clone(), population };
         Some(Group { case, onset })
     };
@@ -53,17 +55,6 @@ pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
 
 fn onset(view: &View<'_>, members: &BTreeSet<PodKey>) -> Option<Timestamp> {
     members.iter().filter_map(|pod| view.failures.pods.get(pod)).map(|failing| failing.first).min()
-}
-
-fn population(inventory: &Inventory) -> Population {
-    let mut workloads = BTreeSet::new();
-    let mut images = BTreeSet::new();
-    for pod in inventory.pods.values() {
-        workloads.insert(&pod.workload);
-        images.extend(&pod.image);
-    }
-    let pools: BTreeSet<_> = inventory.nodes.values().filter_map(|node| node.pool.as_ref()).collect();
-    Population { nodes: inventory.nodes.len(), workloads: workloads.len(), images: images.len(), pools: pools.len() }
 }
 
 /// Connected components: a shared signature, and onsets at most [`LINK`] apart.
@@ -100,26 +91,25 @@ fn telling_rules<'a>(failing: &'a Failing, generic: &'a BTreeSet<Arc<str>>) -> i
 /// and revision) on nodes without a failing member.
 fn healthy(
     view: &View<'_>,
-    failing_now: &BTreeSet<PodKey>,
+    census: &Census<'_>,
     members: &BTreeSet<PodKey>,
+    failing: &[Exposed],
     onset: Timestamp,
 ) -> Vec<Exposed> {
-    let facts = || members.iter().filter_map(|pod| view.inventory.pods.get(pod));
-    let failing_nodes: BTreeSet<&Arc<str>> = facts().filter_map(|pod| pod.node.as_ref()).collect();
-    let failing_revisions: BTreeSet<_> = facts().map(revision_of).collect();
+    let facts = members.iter().filter_map(|pod| view.inventory.pods.get(pod));
+    let failing_revisions: BTreeSet<_> = facts.map(revision_of).collect();
     let struck_while_running = members.iter().filter(|pod| was_running(view, pod)).count() * 2 > members.len();
-    let comparable = |pod: &PodFacts| {
-        let sibling = || {
-            failing_revisions.contains(&revision_of(pod))
-                && pod.node.as_ref().is_some_and(|node| !failing_nodes.contains(node))
+    let struck = census.struck(failing);
+    let oldest_start = onset.saturating_sub(FRESH_SLACK);
+    census.alike(&struck, |pod: &Running<'_>| {
+        let is_sibling = || {
+            struck.has_workload(pod)
+                && pod.facts.node.is_some()
+                && !struck.has_node(pod)
+                && failing_revisions.contains(&revision_of(pod.facts))
         };
-        let fresh = || start_of(view, pod).is_some_and(|at| at >= onset.saturating_sub(FRESH_SLACK));
-        struck_while_running || sibling() || fresh()
-    };
-    let pods = view.inventory.pods.iter();
-    pods.filter(|(key, pod)| !failing_now.contains(*key) && runs_well(view, key, pod) && comparable(pod))
-        .filter_map(|(key, _)| exposed(view, key, false))
-        .collect()
+        struck_while_running || pod.started.is_some_and(|at| at >= oldest_start) || is_sibling()
+    })
 }
 
 /// Whether the failing pod had been there for a while when it began to fail.
@@ -145,8 +135,8 @@ fn runs_well(view: &View<'_>, key: &PodKey, pod: &PodFacts) -> bool {
     ran && settled && !pod.is_gone() && pod.first_seen < view.now && !view.failures.pods.contains_key(key)
 }
 
-/// The pod as the localizer sees it.
-pub fn exposed(view: &View<'_>, key: &PodKey, failing: bool) -> Option<Exposed> {
+/// A failing pod as the localizer sees it.
+pub fn exposed(view: &View<'_>, key: &PodKey) -> Option<Exposed> {
     let facts = view.inventory.pods.get(key)?;
     let pool = facts.node.as_ref().and_then(|node| view.inventory.pool_of(node));
     Some(Exposed {
@@ -155,7 +145,8 @@ pub fn exposed(view: &View<'_>, key: &PodKey, failing: bool) -> Option<Exposed> 
         node: facts.node.clone(),
         pool: pool.cloned(),
         image: facts.image.clone(),
-        failing,
+        failing: true,
+        count: 1,
     })
 }
 

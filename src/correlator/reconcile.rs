@@ -104,7 +104,7 @@ impl Correlator {
     fn exposed(&self, pods: &BTreeSet<PodKey>, now: Timestamp) -> Vec<Exposed> {
         let nobody = Findings::default();
         let view = self.view(&nobody, now);
-        pods.iter().filter_map(|pod| exposure::exposed(&view, pod, true)).collect()
+        pods.iter().filter_map(|pod| exposure::exposed(&view, pod)).collect()
     }
 
     /// Finds the incident that an explanation belongs to, or opens one when it is time to.

@@ -11,6 +11,7 @@ fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed>
             pool: Some(pool.into()),
             image: Some(format!("registry/{workload}").into()),
             failing,
+            count: 1,
         })
         .collect()
 }
