@@ -12,7 +12,7 @@
 //! unknown: the rate is drawn from Beta(α₁, β₁) inside the suspect, where pods mostly fail, and from Beta(α₀, β₀)
 //! elsewhere, where they mostly do not. "Nothing in common" is the hypothesis that the second rate holds everywhere.
 //! The pods of a case share a signature and began to fail within minutes of each other; every cause that a hypothesis
-//! needs beyond the first makes that a coincidence, and costs a constant factor.
+//! needs beyond the first makes that a coincidence, and costs the factor [`Case::coincidence`].
 //! It works with two failing pods, it abstains when two hypotheses explain the same, and what it yields is a
 //! probability. (Beta-Binomial: Johnson, Kemp, Kotz, *Univariate Discrete Distributions*, ch. 6.2.2.)
 
@@ -44,13 +44,16 @@ pub struct Exposed {
 }
 
 /// Everything that one localisation looks at.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Case {
     pub pods: Vec<Exposed>,
     /// Nodes that accuse themselves (NodeNotReady, a kernel error, …).
     pub accused_nodes: BTreeSet<Arc<str>>,
-    /// How many of each there are in the cluster: the prior of a class is split evenly inside it.
+    /// How many of each could be at fault: the prior of a class is split evenly inside it.
     pub population: Population,
+    /// How likely it is that a failure of another cause has the same signature and begins as close to the others as the
+    /// pods of this case do. 1: nothing is known of when they began.
+    pub coincidence: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

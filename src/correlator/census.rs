@@ -44,10 +44,7 @@ pub struct Struck {
 
 impl<'a> Census<'a> {
     /// `running` tells of a pod whether it runs well, and since when.
-    pub fn new(
-        inventory: &'a Inventory,
-        running: impl Fn(&PodKey, &PodFacts) -> Option<Option<Timestamp>>,
-    ) -> Self {
+    pub fn new(inventory: &'a Inventory, running: impl Fn(&PodKey, &PodFacts) -> Option<Option<Timestamp>>) -> Self {
         let mut census = Census {
             workloads: Numbers::default(),
             nodes: Numbers::default(),
@@ -76,11 +73,28 @@ impl<'a> Census<'a> {
         census
     }
 
+    /// How many of each could be at fault: all there are.
     pub fn population(&self, inventory: &Inventory) -> Population {
         Population {
             nodes: inventory.nodes.len(),
             workloads: self.workloads.len(),
             images: self.images.len(),
+            pools: self.pools.len(),
+        }
+    }
+
+    /// The same where pods fail to start: of workloads and images only those that started pods since `from`, or fail.
+    pub fn starting(&self, struck: &Struck, from: Timestamp) -> Population {
+        let (mut workloads, mut images) = (struck.workloads.clone(), struck.images.clone());
+        for pod in self.running.iter().filter(|pod| pod.started.is_some_and(|at| at >= from)) {
+            workloads[pod.traits.workload as usize] = true;
+            images[pod.traits.image as usize] = true;
+        }
+        let count = |flags: &[bool]| flags.iter().filter(|flag| **flag).count();
+        Population {
+            nodes: self.nodes.len(),
+            workloads: count(&workloads),
+            images: count(&images),
             pools: self.pools.len(),
         }
     }

@@ -1,6 +1,6 @@
 //! What each failing pod, and each accused node, was seen to do: per rule, how often, since when, with which captures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,8 +116,14 @@ impl Failing {
 pub struct Failures {
     pub pods: BTreeMap<PodKey, Failing>,
     pub nodes: BTreeMap<Arc<str>, Failing>,
+    /// When pods began to match a rule, for the rules' base rates: rule → times in the order of their arrival.
+    onsets: BTreeMap<Arc<str>, VecDeque<Timestamp>>,
     pub evicted: u64,
 }
+
+/// Onsets that are remembered per rule, and for how long.
+const ONSETS: usize = 256;
+pub const ONSET_MEMORY: Duration = Duration::from_secs(3600);
 
 /// Bounds that [`Failures::add`] keeps.
 #[derive(Clone, Copy)]
@@ -130,7 +136,13 @@ pub struct Bounds {
 
 impl Failures {
     pub fn add_pod(&mut self, pod: &PodKey, matched: &Match, count: u64, bounds: Bounds) {
-        add(&mut self.pods, pod, matched, count, bounds);
+        if add(&mut self.pods, pod, matched, count, bounds) {
+            let onsets = self.onsets.entry(Arc::clone(&matched.rule)).or_default();
+            onsets.push_back(matched.time);
+            if onsets.len() > ONSETS {
+                onsets.pop_front();
+            }
+        }
         if self.pods.len() > bounds.subjects {
             self.evicted += evict_oldest(&mut self.pods, |failing| failing.last);
         }
@@ -143,6 +155,12 @@ impl Failures {
         }
     }
 
+    /// How many pods began to match the rule from `from` on and before `to`.
+    pub fn onsets(&self, rule: &Arc<str>, from: Timestamp, to: Timestamp) -> usize {
+        let onsets = self.onsets.get(rule).into_iter().flatten();
+        onsets.filter(|at| (from..to).contains(*at)).count()
+    }
+
     /// Forgets what has been silent since before `oldest`.
     pub fn expire(&mut self, oldest: Timestamp, keep: impl Fn(&PodKey) -> bool) {
         self.pods.retain(|pod, failing| failing.last >= oldest || keep(pod));
@@ -150,7 +168,8 @@ impl Failures {
     }
 }
 
-fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) {
+/// Returns whether this rule is news of the pod or node.
+fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) -> bool {
     let at = matched.time;
     let failing = map.entry(Arc::clone(key)).or_insert_with(|| Failing::new(at));
     let gap = at.since(failing.last);
@@ -164,6 +183,8 @@ fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, c
     if failing.healthy_to.is_none_or(|to| to <= failing.last) {
         (failing.healthy_from, failing.healthy_to) = (None, None);
     }
+    let is_news = !failing.rules.contains_key(&matched.rule);
     let stat = failing.rules.entry(Arc::clone(&matched.rule)).or_insert_with(|| RuleStat::new(at));
     stat.add(matched, count, bounds.capture_values);
+    is_news
 }

@@ -92,6 +92,8 @@ impl Correlator {
             failures: &self.failures,
             accused_nodes: &findings.nodes,
             generic_rules: &self.generic_rules,
+            rules: &self.rules,
+            began: self.began.unwrap_or(now),
             known_since: self.began.unwrap_or(now).saturating_add(self.options.alerts.warm_up),
             now,
         }

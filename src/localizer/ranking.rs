@@ -11,11 +11,11 @@ use super::{Case, Exposed, Ranked, covers};
 
 /// How likely each kind of fault is before anything was seen. Pods that fail for reasons of their own are the rule.
 pub(super) const PRIOR_ISOLATED: f64 = 0.70;
-const PRIOR_WORKLOAD: f64 = 0.15;
+const PRIOR_WORKLOAD: f64 = 0.16;
 const PRIOR_NODE: f64 = 0.10;
-const PRIOR_IMAGE: f64 = 0.02;
-const PRIOR_POOL: f64 = 0.02;
-const PRIOR_CLUSTER: f64 = 0.01;
+const PRIOR_IMAGE: f64 = 0.033;
+const PRIOR_POOL: f64 = 0.005;
+const PRIOR_CLUSTER: f64 = 0.002;
 
 /// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
 pub(super) const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
@@ -25,12 +25,9 @@ pub(super) const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
 /// How much likelier a node is at fault once it accuses itself.
 const ACCUSED_ODDS: f64 = 50.0;
 
-/// How likely it is that a failure of another cause has the same signature and begins within the same minutes as the
-/// one before it: the pods of one case do, so each cause beyond the first is that much less likely.
-const COINCIDENCE: f64 = 0.05;
-
-pub(super) fn ln_coincidence(causes: u64) -> f64 {
-    causes.saturating_sub(1) as f64 * COINCIDENCE.ln()
+/// What it costs to need that many causes for the pods of one case.
+pub(super) fn ln_coincidence(case: &Case, causes: u64) -> f64 {
+    causes.saturating_sub(1) as f64 * case.coincidence.ln()
 }
 
 #[derive(Clone, Copy)]
@@ -83,7 +80,7 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
         let outside = (all_failing - tally.failing, all_exposed - tally.exposed);
         let ln_likelihood = INSIDE.ln_marginal(tally.failing, tally.exposed)
             + OUTSIDE.ln_marginal(outside.0, outside.1)
-            + ln_coincidence(1 + outside.0);
+            + ln_coincidence(case, 1 + outside.0);
         let evidence = Evidence {
             failing_pods: tally.failing,
             exposed_pods: tally.exposed,
@@ -134,7 +131,7 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
         workloads: 1,
     };
     let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
-    let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(whole.failing);
+    let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(case, whole.failing);
     Some((PRIOR_ISOLATED.ln() + ln_likelihood, ranked))
 }
 

@@ -30,7 +30,7 @@ impl Reading {
             outside.failing += if pod.failing { pod.count } else { 0 };
             outside.exposed += pod.count;
         }
-        let score = PRIOR_ISOLATED.ln() + ln_outside(outside, 0);
+        let score = PRIOR_ISOLATED.ln() + ln_outside(case, outside, 0);
         Reading { suspects: Vec::new(), score, explained: 0.0, outside }
     }
 
@@ -49,7 +49,7 @@ impl Reading {
     /// The score with one of the candidates added.
     pub fn score_with(&self, case: &Case, suspect: &Suspect, inside: Counts) -> f64 {
         let explained = self.explained + ln_inside(case, suspect, inside);
-        explained + ln_outside(self.outside.without(inside), self.suspects.len() + 1)
+        explained + ln_outside(case, self.outside.without(inside), self.suspects.len() + 1)
     }
 
     pub fn add(&mut self, case: &Case, suspect: Suspect, inside: Counts) {
@@ -70,6 +70,6 @@ fn ln_inside(case: &Case, suspect: &Suspect, inside: Counts) -> f64 {
     prior(case, suspect).ln() + INSIDE.ln_marginal(inside.failing, inside.exposed)
 }
 
-fn ln_outside(outside: Counts, suspects: usize) -> f64 {
-    OUTSIDE.ln_marginal(outside.failing, outside.exposed) + ln_coincidence(suspects as u64 + outside.failing)
+fn ln_outside(case: &Case, outside: Counts, suspects: usize) -> f64 {
+    OUTSIDE.ln_marginal(outside.failing, outside.exposed) + ln_coincidence(case, suspects as u64 + outside.failing)
 }
