@@ -156,9 +156,8 @@ impl Correlator {
             return now.since(onset) >= alerts.hold_suspected;
         };
         let Some(failing) = self.failures.pods.get(pod) else { return false };
-        let matches: u64 = failing.rules.values().map(|stat| stat.matches).sum();
         let matters = self.severity(failing.rules.keys()) > Severity::Info;
-        matters && matches >= 2 && now.since(failing.first) >= alerts.hold_pod
+        matters && failing.matches >= 2 && now.since(failing.first) >= alerts.hold_pod
     }
 
     fn severity<'a>(&self, rules: impl Iterator<Item = &'a Arc<str>>) -> Severity {
