@@ -41,7 +41,14 @@ pub struct View<'a> {
 
 /// Splits the pods that fail now into groups and builds the case of each.
 pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
-    let census = Census::new(view.inventory, |key, pod| runs_well(view, key, pod).then(|| start_of(view, pod)));
+    // In the same order as the pods of the census, so that one walk over them will do.
+    let mut failed = view.failures.pods.keys().peekable();
+    let census = Census::new(view.inventory, |key, pod| {
+        while failed.next_if(|other| *other < key).is_some() {}
+        // A pod that failed a while ago speaks neither for nor against.
+        let has_failed = failed.peek().is_some_and(|other| *other == key);
+        (!has_failed && runs_well(view, pod)).then(|| start_of(view, pod))
+    });
     let population = census.population(view.inventory);
     let build = |members: BTreeSet<PodKey>| {
         let onset = onset(view, &members)?;
@@ -128,11 +135,10 @@ fn start_of(view: &View<'_>, pod: &PodFacts) -> Option<Timestamp> {
     pod.started.or((pod.first_seen > view.known_since).then_some(pod.first_seen))
 }
 
-fn runs_well(view: &View<'_>, key: &PodKey, pod: &PodFacts) -> bool {
+fn runs_well(view: &View<'_>, pod: &PodFacts) -> bool {
     let ran = pod.started.is_some() || pod.last_logged.is_some();
     let settled = start_of(view, pod).is_none_or(|at| view.now.since(at) >= SETTLE);
-    // A pod that failed a while ago speaks neither for nor against.
-    ran && settled && !pod.is_gone() && pod.first_seen < view.now && !view.failures.pods.contains_key(key)
+    ran && settled && !pod.is_gone() && pod.first_seen < view.now
 }
 
 /// A failing pod as the localizer sees it.
