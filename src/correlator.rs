@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 mod census;
 mod exposure;
 mod failures;
+mod grouping;
 mod incident;
 mod inventory;
 mod reconcile;

@@ -16,7 +16,7 @@
 //! It works with two failing pods, it abstains when two hypotheses explain the same, and what it yields is a
 //! probability. (Beta-Binomial: Johnson, Kemp, Kotz, *Univariate Discrete Distributions*, ch. 6.2.2.)
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::alert::{Evidence, Scope, Suspect};
@@ -54,6 +54,13 @@ pub struct Case {
     /// How likely it is that a failure of another cause has the same signature and begins as close to the others as the
     /// pods of this case do. 1: nothing is known of when they began.
     pub coincidence: f64,
+    /// How much the signature that the pods share speaks of a machine, 0 to 1: a program's own crash says little about
+    /// where it ran.
+    pub machine_like: f64,
+    /// Nodes by pool: a pool is at fault only when much of it is struck.
+    pub pool_nodes: BTreeMap<Arc<str>, usize>,
+    /// The pods failed while they ran, not as they started.
+    pub while_running: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -43,8 +43,12 @@ pub struct Struck {
 }
 
 impl<'a> Census<'a> {
-    /// `running` tells of a pod whether it runs well, and since when.
-    pub fn new(inventory: &'a Inventory, running: impl Fn(&PodKey, &PodFacts) -> Option<Option<Timestamp>>) -> Self {
+    /// `running` tells of a pod whether it runs well, and since when as far as that is known; it is asked in the order
+    /// of the pods' keys.
+    pub fn new(
+        inventory: &'a Inventory,
+        mut running: impl FnMut(&PodKey, &PodFacts) -> Option<Option<Timestamp>>,
+    ) -> Self {
         let mut census = Census {
             workloads: Numbers::default(),
             nodes: Numbers::default(),
@@ -175,21 +179,30 @@ impl Struck {
 struct Numbers<'a> {
     numbers: HashMap<&'a str, u32>,
     names: Vec<Option<&'a Arc<str>>>,
+    /// Pods come in the order of their names: the next one is often of the same workload and image.
+    newest: Option<(&'a Arc<str>, u32)>,
 }
 
 impl Default for Numbers<'_> {
     fn default() -> Self {
-        Numbers { numbers: HashMap::new(), names: vec![None] }
+        Numbers { numbers: HashMap::new(), names: vec![None], newest: None }
     }
 }
 
 impl<'a> Numbers<'a> {
     fn number(&mut self, name: Option<&'a Arc<str>>) -> u32 {
         let Some(name) = name else { return 0 };
-        *self.numbers.entry(name).or_insert_with(|| {
+        if let Some((newest, number)) = self.newest
+            && newest == name
+        {
+            return number;
+        }
+        let number = *self.numbers.entry(name).or_insert_with(|| {
             self.names.push(Some(name));
             (self.names.len() - 1) as u32
-        })
+        });
+        self.newest = Some((name, number));
+        number
     }
 
     fn get(&self, name: &str) -> usize {

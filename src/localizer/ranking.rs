@@ -44,10 +44,21 @@ impl Beta {
     }
 }
 
-/// One failing pod says nothing about what it shares with others, unless the node speaks up itself.
+/// Whether the suspect can be a hypothesis at all. One failing pod says nothing about what it shares with others, unless
+/// the node speaks up itself; and wide suspects must be struck widely, or any two stray failures would accuse them.
 pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
-    let accused = matches!(suspect, Suspect::Node(node) if case.accused_nodes.contains(node));
-    tally.failing >= if accused { 1 } else { 2 }
+    let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
+    match suspect {
+        Suspect::Node(node) if case.accused_nodes.contains(node) => pods >= 1,
+        Suspect::Pod(_) | Suspect::Node(_) | Suspect::Workload(_) => pods >= 2,
+        // With one workload the workload is the narrower name for it.
+        Suspect::Image(_) => nodes >= 2 && workloads >= 2,
+        Suspect::NodePool(pool) => {
+            let all = case.pool_nodes.get(pool).copied().unwrap_or(0);
+            nodes >= 2 && workloads >= 2 && nodes * 2 >= all
+        }
+        Suspect::Cluster => nodes >= 3 && workloads >= 3 && nodes * 2 >= case.population.nodes,
+    }
 }
 
 /// Counts of one suspect.
@@ -88,12 +99,8 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
             exposed_elsewhere: outside.1,
             workloads: tally.workloads.len() as u64,
         };
-        let ranked = Ranked {
-            suspect: suspect.clone(),
-            probability: 0.0,
-            evidence,
-            guarded: guard(case, suspect, tally, whole),
-        };
+        let ranked =
+            Ranked { suspect: suspect.clone(), probability: 0.0, evidence, guarded: guard(case, suspect, tally) };
         scored.push((prior(case, suspect).ln() + ln_likelihood, ranked));
     }
     scored.extend(isolated(case, whole));
@@ -143,26 +150,24 @@ pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
         Suspect::Node(node) if case.accused_nodes.contains(node) => {
             (split(PRIOR_NODE, population.nodes) * ACCUSED_ODDS).min(0.5)
         }
-        Suspect::Node(_) => split(PRIOR_NODE, population.nodes),
+        Suspect::Node(_) => split(PRIOR_NODE, population.nodes) * case.machine_like,
         Suspect::Workload(_) => split(PRIOR_WORKLOAD, population.workloads),
         Suspect::Image(_) => split(PRIOR_IMAGE, population.images),
-        Suspect::NodePool(_) => split(PRIOR_POOL, population.pools),
+        Suspect::NodePool(_) => split(PRIOR_POOL, population.pools) * case.machine_like,
         Suspect::Cluster => PRIOR_CLUSTER,
     }
 }
 
 /// What must hold beside the probability before a verdict is called confirmed.
-fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> bool {
+fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
     let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
     match suspect {
-        Suspect::Pod(_) => true,
         // One workload that fails on one node may be the workload's own fault.
         Suspect::Node(node) => case.accused_nodes.contains(node) || (pods >= 2 && workloads >= 2),
-        Suspect::Workload(_) => pods >= 2 && nodes >= 2,
-        // With one workload the workload is the narrower name for it.
-        Suspect::Image(_) => pods >= 2 && nodes >= 2 && workloads >= 2,
-        Suspect::NodePool(_) => nodes >= 2 && workloads >= 2,
-        Suspect::Cluster => whole.nodes.len() >= 3 && workloads >= 3,
+        // Two of many that crash while they run may be chance.
+        Suspect::Workload(_) => pods >= 2 && nodes >= 2 && (!case.while_running || pods * 3 >= tally.exposed),
+        // What makes these a hypothesis is enough.
+        Suspect::Pod(_) | Suspect::Image(_) | Suspect::NodePool(_) | Suspect::Cluster => true,
     }
 }
 
