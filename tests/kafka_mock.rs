@@ -221,7 +221,11 @@ fn the_founding_case_is_solved_through_kafka() {
     produce(&brokers, "container-logs", founding::logs(start_ms));
     produce(&brokers, "container-logs", [Put { key: Some(b"k".to_vec()), ..Put::value(b"{\"log\": trunc".to_vec()) }]);
     let run = || Running::start(config(&brokers), founding::rules(), Stages::ALL, true);
-    run().join().unwrap();
+    let first = run();
+    let metrics = Arc::clone(&first.metrics);
+    first.join().unwrap();
+    assert!(metrics.alert_latency.quantile(0.5).0 > 0, "how long alerts took is measured");
+    assert!(metrics.report_latency.quantile(0.5).0 > 0, "how long reports took is measured");
 
     let alerts = read_until(&brokers, "alerts", 1, |got| !got.is_empty());
     let alert: Alert = serde_json::from_slice(alerts[0].value.as_deref().unwrap()).unwrap();
@@ -303,4 +307,16 @@ fn reports_created_anew_are_not_mistaken_for_sent_ones() {
         running.metrics.encode().unwrap().contains(counted).then_some(())
     });
     running.stop().unwrap();
+}
+
+#[test]
+fn an_output_that_is_denied_ends_the_service_with_the_reason() {
+    let (mock, brokers) = mock();
+    let running = Running::start(config(&brokers), Arc::default(), Stages::ALL, false);
+    eventually("the group is joined", || gauge(&running, "faultline_partitions{stage=\"scan\"} 3").then_some(()));
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 1000]);
+    let asked = Instant::now();
+    let error = running.join().unwrap_err();
+    assert!(error.to_string().contains("`faultline.reports`") && error.to_string().contains("ACLs"), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
 }
