@@ -134,6 +134,7 @@ impl<'s> CorrelateStage<'s> {
     }
 
     fn on_progress(&mut self, states: Vec<(Partition, FetchState)>) {
+        self.shared.link.remind();
         // While paused nothing is fetched, so what is told of the end may be older than our position.
         if !self.paused {
             states.into_iter().for_each(|(partition, state)| self.work.progress(&partition, state));
