@@ -10,6 +10,7 @@ use crate::ruleset::RuleSet;
 use crate::signature::{Accuses, Rule};
 use crate::time::Timestamp;
 
+mod census;
 mod exposure;
 mod failures;
 mod incident;
@@ -331,6 +332,7 @@ impl Correlator {
         let bounds = Bounds {
             subjects: self.options.limits.failing_pods,
             capture_values: self.options.limits.capture_values,
+            recovered_after: self.options.alerts.recovered_after,
             forget_after: windows.size,
         };
         let pod = matched.pod.and_then(|pod| report.pods.get(pod as usize));

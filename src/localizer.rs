@@ -12,7 +12,7 @@
 //! unknown: the rate is drawn from Beta(α₁, β₁) inside the suspect, where pods mostly fail, and from Beta(α₀, β₀)
 //! elsewhere, where they mostly do not. "Nothing in common" is the hypothesis that the second rate holds everywhere.
 //! The pods of a case share a signature and began to fail within minutes of each other; every cause that a hypothesis
-//! needs beyond the first makes that a coincidence, and costs a constant factor.
+//! needs beyond the first makes that a coincidence, and costs the factor [`Case::coincidence`].
 //! It works with two failing pods, it abstains when two hypotheses explain the same, and what it yields is a
 //! probability. (Beta-Binomial: Johnson, Kemp, Kotz, *Univariate Discrete Distributions*, ch. 6.2.2.)
 
@@ -22,11 +22,14 @@ use std::sync::Arc;
 use crate::alert::{Evidence, Scope, Suspect};
 
 mod ranking;
+mod reading;
 
 pub use ranking::rank;
-use ranking::{joint_score, suspects_of};
+use reading::Reading;
 
-/// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not.
+/// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not. Pods that did not and
+/// have the same in common with failing ones may be counted together; what they share with no failing pod is then
+/// left out, the workload an empty name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Exposed {
     /// `namespace/name`.
@@ -36,16 +39,21 @@ pub struct Exposed {
     pub pool: Option<Arc<str>>,
     pub image: Option<Arc<str>>,
     pub failing: bool,
+    /// How many pods alike it stands for; one where it fails.
+    pub count: u64,
 }
 
 /// Everything that one localisation looks at.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Case {
     pub pods: Vec<Exposed>,
     /// Nodes that accuse themselves (NodeNotReady, a kernel error, …).
     pub accused_nodes: BTreeSet<Arc<str>>,
-    /// How many of each there are in the cluster: the prior of a class is split evenly inside it.
+    /// How many of each could be at fault: the prior of a class is split evenly inside it.
     pub population: Population,
+    /// How likely it is that a failure of another cause has the same signature and begins as close to the others as the
+    /// pods of this case do. 1: nothing is known of when they began.
+    pub coincidence: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -70,13 +78,16 @@ pub struct Ranked {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Explanation {
     pub best: Ranked,
-    /// All hypotheses, likeliest first, `best` included.
+    /// The likeliest hypotheses in that order, `best` included.
     pub candidates: Vec<Ranked>,
     pub failing: BTreeSet<Arc<str>>,
 }
 
 /// More faults than this at one time are not told apart.
 const MAX_FAULTS: usize = 5;
+
+/// Less likely hypotheses than this many are not handed on.
+const MAX_CANDIDATES: usize = 50;
 
 /// Explains all failing pods of the case: the faults that they share, then the pods that fail alone.
 ///
@@ -97,28 +108,18 @@ pub fn explain(case: &Case) -> Vec<Explanation> {
     faults
 }
 
-/// A set of faults that together explain the case, and the log of its joint probability up to a constant.
-struct Reading {
-    suspects: Vec<Suspect>,
-    score: f64,
-}
-
 /// Adds the suspect that raises the joint probability most, until none does.
 fn search(case: &Case, allowed: impl Fn(Scope) -> bool) -> Reading {
-    let mut best = Reading { suspects: Vec::new(), score: joint_score(case, &[]) };
+    let mut best = Reading::nothing_shared(case);
     while best.suspects.len() < MAX_FAULTS {
-        let mut candidates: Vec<Reading> = Vec::new();
-        for suspect in suspects_of(case, &best.suspects).into_iter().filter(|suspect| allowed(suspect.scope())) {
-            let mut suspects = best.suspects.clone();
-            suspects.push(suspect);
-            candidates.push(Reading { score: joint_score(case, &suspects), suspects });
-        }
+        let candidates = best.candidates(case).into_iter().filter(|(suspect, _)| allowed(suspect.scope()));
+        let scored = candidates.map(|(suspect, counts)| (best.score_with(case, &suspect, counts), suspect, counts));
         // Of equals the first: narrower scopes come first.
-        let Some(next) = candidates.into_iter().reduce(|a, b| if b.score > a.score { b } else { a }) else { break };
-        if next.score <= best.score {
+        let Some((score, suspect, counts)) = scored.reduce(|a, b| if b.0 > a.0 { b } else { a }) else { break };
+        if score <= best.score {
             break;
         }
-        best = next;
+        best.add(case, suspect, counts);
     }
     best
 }
@@ -133,6 +134,8 @@ fn shared_fault(case: &Case, suspect: &Suspect, all: &[Suspect], trust: f64) -> 
     candidates[at].probability *= trust;
     let best = candidates[at].clone();
     candidates.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.suspect.cmp(&b.suspect)));
+    let at = candidates.iter().position(|ranked| ranked.suspect == *suspect)?;
+    candidates.truncate(MAX_CANDIDATES.max(at + 1));
     let inside = alone.pods.iter().filter(|pod| pod.failing && covers(suspect, pod));
     let failing = inside.map(|pod| Arc::clone(&pod.pod)).collect();
     Some(Explanation { best, candidates, failing })
@@ -140,10 +143,12 @@ fn shared_fault(case: &Case, suspect: &Suspect, all: &[Suspect], trust: f64) -> 
 
 /// With nothing in common, every failing pod is a fault of its own.
 fn isolated_faults(case: &Case) -> Vec<Explanation> {
-    let candidates = rank(case);
+    let mut candidates = rank(case);
     let Some(isolated) = candidates.iter().position(|ranked| ranked.suspect.scope() == Scope::Pod) else {
         return Vec::new();
     };
+    // Every pod gets a copy of them.
+    candidates.truncate(MAX_CANDIDATES.max(isolated + 1));
     let alone = |pod: &Exposed| {
         let mut candidates = candidates.clone();
         candidates[isolated].suspect = Suspect::Pod(Arc::clone(&pod.pod));

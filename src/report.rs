@@ -135,8 +135,10 @@ pub struct Change {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// The scheduler placed the pod, or kubelet spoke of it: it is on that node now.
+    /// The scheduler placed the pod: it is new.
     PodPlaced,
+    /// An event spoke of it and of the node that it is on.
+    PodSeen,
     /// One of its containers started.
     PodStarted,
     /// It is being stopped for good.

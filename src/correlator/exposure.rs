@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::localizer::{Case, Exposed, Population};
+use crate::localizer::{Case, Exposed};
 use crate::names;
+use crate::ruleset::RuleSet;
+use crate::signature::Severity;
 use crate::time::Timestamp;
 
-use super::failures::{Failing, Failures};
+use super::census::{Census, Running, Struck};
+use super::failures::{Failing, Failures, ONSET_MEMORY};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
 /// Failing pods that share a signature belong together when each began to fail within this of another.
@@ -18,6 +21,12 @@ const LINK: Duration = Duration::from_secs(300);
 const FRESH_SLACK: Duration = Duration::from_secs(120);
 /// A fresh start says nothing in its first seconds.
 const SETTLE: Duration = Duration::from_secs(10);
+/// kubelet's longest crash-loop back-off, and a little: a crash-looping pod is heard of once in this time.
+const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(330);
+/// A pod that was heard of for this long before it failed had been well.
+const SEEN_WELL: Duration = Duration::from_secs(30);
+/// Coincidences happen, whatever the rates say.
+const LEAST_COINCIDENCE: f64 = 0.01;
 
 /// Failing pods that look like one story, and the case to find its cause.
 #[derive(Debug)]
@@ -33,6 +42,9 @@ pub struct View<'a> {
     pub accused_nodes: &'a BTreeSet<Arc<str>>,
     /// Rules that say only that a pod fails, not why (`BackOff`): they tie pods together only where nothing else does.
     pub generic_rules: &'a BTreeSet<Arc<str>>,
+    pub rules: &'a RuleSet,
+    /// When the watch began.
+    pub began: Timestamp,
     /// Pods first seen before this were there when the watch began: their start is unknown.
     pub known_since: Timestamp,
     pub now: Timestamp,
@@ -40,39 +52,94 @@ pub struct View<'a> {
 
 /// Splits the pods that fail now into groups and builds the case of each.
 pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
-    let population = population(view.inventory);
-    let build = |members: BTreeSet<PodKey>| {
-        let onset = onset(view, &members)?;
-        let mut pods: Vec<Exposed> = members.iter().filter_map(|pod| exposed(view, pod, true)).collect();
-        pods.extend(healthy(view, failing_now, &members, onset));
-        let case = Case { pods, accused_nodes: view.accused_nodes.clone(), population };
-        Some(Group { case, onset })
+    let census = Census::new(view.inventory, |key, pod| runs_well(view, key, pod).then(|| start_of(view, pod)));
+    let linked = linked(view, failing_now);
+    linked.into_iter().filter_map(|members| group(view, &census, &members)).collect()
+}
+
+fn group(view: &View<'_>, census: &Census<'_>, members: &BTreeSet<PodKey>) -> Option<Group> {
+    let onset = members.iter().filter_map(|pod| view.failures.pods.get(pod)).map(|failing| failing.first).min()?;
+    let failing: Vec<Exposed> = members.iter().filter_map(|pod| exposed(view, pod)).collect();
+    let struck = census.struck(&failing);
+    let oldest_start = onset.saturating_sub(FRESH_SLACK);
+    let (healthy, population) = match manner(view, members) {
+        Manner::Running | Manner::Unknown => (census.alike(&struck, |_| true), census.population(view.inventory)),
+        Manner::Starting => {
+            (comparable_starts(view, census, members, &struck, oldest_start), census.starting(&struck, oldest_start))
+        }
     };
-    linked(view, failing_now).into_iter().filter_map(build).collect()
+    let coincidence = coincidence(view, members, onset);
+    let pods = failing.into_iter().chain(healthy).collect();
+    Some(Group { case: Case { pods, accused_nodes: view.accused_nodes.clone(), population, coincidence }, onset })
 }
 
-fn onset(view: &View<'_>, members: &BTreeSet<PodKey>) -> Option<Timestamp> {
-    members.iter().filter_map(|pod| view.failures.pods.get(pod)).map(|failing| failing.first).min()
+/// How the members of a group came to fail: what most of them did.
+enum Manner {
+    /// They ran, and were struck.
+    Running,
+    /// They failed as they started.
+    Starting,
+    /// They failed when the watch began.
+    Unknown,
 }
 
-fn population(inventory: &Inventory) -> Population {
-    let mut workloads = BTreeSet::new();
-    let mut images = BTreeSet::new();
-    for pod in inventory.pods.values() {
-        workloads.insert(&pod.workload);
-        images.extend(&pod.image);
+fn manner(view: &View<'_>, members: &BTreeSet<PodKey>) -> Manner {
+    let most = |of: &dyn Fn(&PodKey) -> bool| members.iter().filter(|pod| of(pod)).count() * 2 > members.len();
+    if most(&|pod| !is_dated(view, pod)) {
+        Manner::Unknown
+    } else if most(&|pod| was_running(view, pod)) {
+        Manner::Running
+    } else {
+        Manner::Starting
     }
-    let pools: BTreeSet<_> = inventory.nodes.values().filter_map(|node| node.pool.as_ref()).collect();
-    Population { nodes: inventory.nodes.len(), workloads: workloads.len(), images: images.len(), pools: pools.len() }
+}
+
+/// Whether it is known when the pod began to fail. One that was never seen well and fails within a crash-loop period
+/// of the beginning of the watch may have failed for days.
+fn is_dated(view: &View<'_>, pod: &PodKey) -> bool {
+    let (Some(failing), Some(facts)) = (view.failures.pods.get(pod), view.inventory.pods.get(pod)) else { return true };
+    let early = failing.first.since(view.began) < CRASH_LOOP_PERIOD;
+    let was_well = failing.first.since(facts.first_seen) >= SEEN_WELL;
+    !early || was_well || facts.placed.is_some()
+}
+
+/// How likely it is that another pod fails with the group's signature as close to the others as its members do: the
+/// rate at which pods began to show it before, times the mean distance between the members' onsets.
+fn coincidence(view: &View<'_>, members: &BTreeSet<PodKey>, onset: Timestamp) -> f64 {
+    let failing = || members.iter().filter_map(|pod| view.failures.pods.get(pod));
+    if members.len() < 2 || members.iter().any(|pod| !is_dated(view, pod)) {
+        return 1.0;
+    }
+    let newest = failing().map(|failing| failing.first).max().unwrap_or(onset);
+    let distance = newest.since(onset).div_f64((members.len() - 1) as f64).max(Duration::from_secs(1));
+    let rules: BTreeSet<&Arc<str>> = failing().flat_map(|failing| telling_rules(failing, view.generic_rules)).collect();
+    let shared = rules.into_iter().filter(|rule| failing().filter(|pod| pod.rules.contains_key(*rule)).count() >= 2);
+    let rate = shared.map(|rule| base_rate(view, rule, onset)).min_by(f64::total_cmp).unwrap_or(1.0);
+    (1.0 - (-rate * distance.as_secs_f64()).exp()).clamp(LEAST_COINCIDENCE, 1.0)
+}
+
+/// Pods a second that begin to match the rule in the ordinary course of things: what was seen before the onset, on top
+/// of an expectation by severity that counts as half an hour of watching.
+fn base_rate(view: &View<'_>, rule: &Arc<str>, onset: Timestamp) -> f64 {
+    let expected = match view.rules.get(rule).map(|rule| rule.severity) {
+        _ if view.generic_rules.contains(rule) => 3.0,
+        Some(Severity::Critical) => 0.5,
+        Some(Severity::Error) => 1.0,
+        _ => 2.0,
+    };
+    let from = onset.saturating_sub(ONSET_MEMORY).max(view.began);
+    let seen = view.failures.onsets(rule, from, onset) as f64;
+    (expected + seen) / (1800.0 + onset.since(from).as_secs_f64())
 }
 
 /// Connected components: a shared signature, and onsets at most [`LINK`] apart.
 fn linked(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<BTreeSet<PodKey>> {
-    let mut by_rule: BTreeMap<&Arc<str>, Vec<(Timestamp, &PodKey)>> = BTreeMap::new();
+    // Pods of which it is not known when they began are no company for those of which it is.
+    let mut by_rule: BTreeMap<(&Arc<str>, bool), Vec<(Timestamp, &PodKey)>> = BTreeMap::new();
     for pod in failing_now {
         let Some(failing) = view.failures.pods.get(pod) else { continue };
         for rule in telling_rules(failing, view.generic_rules) {
-            by_rule.entry(rule).or_default().push((failing.first, pod));
+            by_rule.entry((rule, is_dated(view, pod))).or_default().push((failing.first, pod));
         }
     }
     let mut sets = DisjointSets::new(failing_now);
@@ -93,33 +160,27 @@ fn telling_rules<'a>(failing: &'a Failing, generic: &'a BTreeSet<Arc<str>>) -> i
     failing.rules.keys().filter(move |rule| only_generic || !generic.contains(*rule))
 }
 
-/// Pods that could have failed like the members and did not.
-///
-/// Where the members failed while they ran, every pod that runs could have. Where they failed to start, old pods on
-/// their nodes prove nothing: it takes pods that started since the onset, wherever they run, or siblings (same workload
-/// and revision) on nodes without a failing member.
-fn healthy(
+/// Pods that could have failed to start like the members and did not: those that started since the onset, wherever they
+/// run, and siblings (same workload and revision) on nodes without a failing member. Old pods on a node whose new pods
+/// cannot start prove nothing.
+fn comparable_starts(
     view: &View<'_>,
-    failing_now: &BTreeSet<PodKey>,
+    census: &Census<'_>,
     members: &BTreeSet<PodKey>,
-    onset: Timestamp,
+    struck: &Struck,
+    oldest_start: Timestamp,
 ) -> Vec<Exposed> {
-    let facts = || members.iter().filter_map(|pod| view.inventory.pods.get(pod));
-    let failing_nodes: BTreeSet<&Arc<str>> = facts().filter_map(|pod| pod.node.as_ref()).collect();
-    let failing_revisions: BTreeSet<_> = facts().map(revision_of).collect();
-    let struck_while_running = members.iter().filter(|pod| was_running(view, pod)).count() * 2 > members.len();
-    let comparable = |pod: &PodFacts| {
-        let sibling = || {
-            failing_revisions.contains(&revision_of(pod))
-                && pod.node.as_ref().is_some_and(|node| !failing_nodes.contains(node))
+    let facts = members.iter().filter_map(|pod| view.inventory.pods.get(pod));
+    let failing_revisions: BTreeSet<_> = facts.map(revision_of).collect();
+    census.alike(struck, |pod: &Running<'_>| {
+        let is_sibling = || {
+            struck.has_workload(pod)
+                && pod.facts.node.is_some()
+                && !struck.has_node(pod)
+                && failing_revisions.contains(&revision_of(pod.facts))
         };
-        let fresh = || start_of(view, pod).is_some_and(|at| at >= onset.saturating_sub(FRESH_SLACK));
-        struck_while_running || sibling() || fresh()
-    };
-    let pods = view.inventory.pods.iter();
-    pods.filter(|(key, pod)| !failing_now.contains(*key) && runs_well(view, key, pod) && comparable(pod))
-        .filter_map(|(key, _)| exposed(view, key, false))
-        .collect()
+        pod.started.is_some_and(|at| at >= oldest_start) || is_sibling()
+    })
 }
 
 /// Whether the failing pod had been there for a while when it began to fail.
@@ -135,7 +196,7 @@ fn revision_of(pod: &PodFacts) -> (&Arc<str>, Option<&str>) {
 
 /// When it started, as far as that is known: from an event, or because it appeared while we watched.
 fn start_of(view: &View<'_>, pod: &PodFacts) -> Option<Timestamp> {
-    pod.started.or((pod.first_seen > view.known_since).then_some(pod.first_seen))
+    pod.started.or(pod.placed).or((pod.first_seen > view.known_since).then_some(pod.first_seen))
 }
 
 fn runs_well(view: &View<'_>, key: &PodKey, pod: &PodFacts) -> bool {
@@ -145,8 +206,8 @@ fn runs_well(view: &View<'_>, key: &PodKey, pod: &PodFacts) -> bool {
     ran && settled && !pod.is_gone() && pod.first_seen < view.now && !view.failures.pods.contains_key(key)
 }
 
-/// The pod as the localizer sees it.
-pub fn exposed(view: &View<'_>, key: &PodKey, failing: bool) -> Option<Exposed> {
+/// A failing pod as the localizer sees it.
+pub fn exposed(view: &View<'_>, key: &PodKey) -> Option<Exposed> {
     let facts = view.inventory.pods.get(key)?;
     let pool = facts.node.as_ref().and_then(|node| view.inventory.pool_of(node));
     Some(Exposed {
@@ -155,7 +216,8 @@ pub fn exposed(view: &View<'_>, key: &PodKey, failing: bool) -> Option<Exposed> 
         node: facts.node.clone(),
         pool: pool.cloned(),
         image: facts.image.clone(),
-        failing,
+        failing: true,
+        count: 1,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What each failing pod, and each accused node, was seen to do: per rule, how often, since when, with which captures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +53,11 @@ pub fn add_capture(captures: &mut Captures, name: &Arc<str>, value: &str, count:
 /// A pod that matched rules that accuse pods, or a node under rules that accuse nodes.
 #[derive(Clone, Debug)]
 pub struct Failing {
+    /// Since it last ran well.
     pub first: Timestamp,
     pub last: Timestamp,
+    /// Matches since `first`.
+    pub matches: u64,
     /// The longest silence between two of its matches: its crash-loop back-off, as far as seen.
     pub longest_gap: Duration,
     /// The longest that a container of it ran between its start and a match.
@@ -75,6 +78,7 @@ impl Failing {
         Failing {
             first: at,
             last: at,
+            matches: 0,
             longest_gap: Duration::ZERO,
             longest_run: Duration::ZERO,
             healthy_from: None,
@@ -98,12 +102,31 @@ impl Failing {
 
     /// Whether it has run without a match for long enough, counted from steady logging or from a container's start.
     pub fn has_recovered(&self, now: Timestamp, started: Option<Timestamp>, recovered_after: Duration) -> bool {
-        let needed = recovered_after.max(self.longest_run.saturating_mul(3) / 2);
-        let logs = match (self.healthy_from, self.healthy_to) {
-            (Some(from), Some(to)) => to.since(from) >= needed,
-            _ => false,
-        };
-        logs || started.is_some_and(|at| at > self.last && now.since(at) >= needed)
+        let needed = self.run_needed(recovered_after);
+        self.steady_run() >= needed || started.is_some_and(|at| at > self.last && now.since(at) >= needed)
+    }
+
+    /// A pod that always runs for a while before it fails has not recovered by running that long again.
+    fn run_needed(&self, recovered_after: Duration) -> Duration {
+        recovered_after.max(self.longest_run.saturating_mul(3) / 2)
+    }
+
+    /// How long it has been logging without a match.
+    fn steady_run(&self) -> Duration {
+        self.healthy_to.zip(self.healthy_from).map_or(Duration::ZERO, |(to, from)| to.since(from))
+    }
+
+    /// A match ends what looked like recovery; if it was one, the pod fails anew.
+    fn relapse(&mut self, at: Timestamp, recovered_after: Duration) {
+        if self.healthy_to.is_some_and(|to| to > at) {
+            return;
+        }
+        let run = self.steady_run();
+        if run >= self.run_needed(recovered_after) {
+            (self.first, self.matches) = (at, 0);
+        }
+        self.longest_run = self.longest_run.max(run);
+        (self.healthy_from, self.healthy_to) = (None, None);
     }
 
     /// Whether any match came after the incident that it belonged to was over.
@@ -116,21 +139,35 @@ impl Failing {
 pub struct Failures {
     pub pods: BTreeMap<PodKey, Failing>,
     pub nodes: BTreeMap<Arc<str>, Failing>,
+    /// When pods began to match a rule, for the rules' base rates: rule → times in the order of their arrival.
+    onsets: BTreeMap<Arc<str>, VecDeque<Timestamp>>,
     pub evicted: u64,
 }
+
+/// Onsets that are remembered per rule, and for how long.
+const ONSETS: usize = 256;
+pub const ONSET_MEMORY: Duration = Duration::from_secs(3600);
 
 /// Bounds that [`Failures::add`] keeps.
 #[derive(Clone, Copy)]
 pub struct Bounds {
     pub subjects: usize,
     pub capture_values: usize,
+    /// After so long without a match a pod has recovered, and fails anew if it does.
+    pub recovered_after: Duration,
     /// After a silence this long, the next match is the start of another failure.
     pub forget_after: Duration,
 }
 
 impl Failures {
     pub fn add_pod(&mut self, pod: &PodKey, matched: &Match, count: u64, bounds: Bounds) {
-        add(&mut self.pods, pod, matched, count, bounds);
+        if add(&mut self.pods, pod, matched, count, bounds) {
+            let onsets = self.onsets.entry(Arc::clone(&matched.rule)).or_default();
+            onsets.push_back(matched.time);
+            if onsets.len() > ONSETS {
+                onsets.pop_front();
+            }
+        }
         if self.pods.len() > bounds.subjects {
             self.evicted += evict_oldest(&mut self.pods, |failing| failing.last);
         }
@@ -143,6 +180,12 @@ impl Failures {
         }
     }
 
+    /// How many pods began to match the rule from `from` on and before `to`.
+    pub fn onsets(&self, rule: &Arc<str>, from: Timestamp, to: Timestamp) -> usize {
+        let onsets = self.onsets.get(rule).into_iter().flatten();
+        onsets.filter(|at| (from..to).contains(*at)).count()
+    }
+
     /// Forgets what has been silent since before `oldest`.
     pub fn expire(&mut self, oldest: Timestamp, keep: impl Fn(&PodKey) -> bool) {
         self.pods.retain(|pod, failing| failing.last >= oldest || keep(pod));
@@ -150,7 +193,8 @@ impl Failures {
     }
 }
 
-fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) {
+/// Returns whether this rule is news of the pod or node.
+fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) -> bool {
     let at = matched.time;
     let failing = map.entry(Arc::clone(key)).or_insert_with(|| Failing::new(at));
     let gap = at.since(failing.last);
@@ -158,12 +202,13 @@ fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, c
     if anew {
         *failing = Failing::new(at);
     }
+    failing.relapse(at, bounds.recovered_after);
     failing.longest_gap = failing.longest_gap.max(if anew { Duration::ZERO } else { gap });
     failing.first = failing.first.min(at);
     failing.last = failing.last.max(at);
-    if failing.healthy_to.is_none_or(|to| to <= failing.last) {
-        (failing.healthy_from, failing.healthy_to) = (None, None);
-    }
+    failing.matches += count;
+    let is_news = !failing.rules.contains_key(&matched.rule);
     let stat = failing.rules.entry(Arc::clone(&matched.rule)).or_insert_with(|| RuleStat::new(at));
     stat.add(matched, count, bounds.capture_values);
+    is_news
 }

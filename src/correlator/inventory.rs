@@ -26,6 +26,8 @@ pub struct PodFacts {
     pub first_seen: Timestamp,
     /// Newest event time at which it wrote a log line or an event spoke of it.
     pub last_seen: Timestamp,
+    /// When the scheduler placed it, if that was seen.
+    pub placed: Option<Timestamp>,
     /// Newest container start that an event told.
     pub started: Option<Timestamp>,
     /// Newest time at which it wrote a log line.
@@ -43,6 +45,7 @@ impl PodFacts {
             image: pod.image.clone(),
             first_seen: at,
             last_seen: at,
+            placed: None,
             started: None,
             last_logged: None,
             stopping: None,
@@ -130,6 +133,7 @@ impl Inventory {
         let key = self.saw(pod, at);
         let Some(known) = self.pods.get_mut(&key) else { return };
         match kind {
+            ChangeKind::PodPlaced => known.placed = known.placed.max(Some(at)),
             ChangeKind::PodStarted => known.started = known.started.max(Some(at)),
             ChangeKind::PodStopping => known.stopping = known.stopping.max(Some(at)),
             _ => {}

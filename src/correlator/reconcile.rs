@@ -92,6 +92,8 @@ impl Correlator {
             failures: &self.failures,
             accused_nodes: &findings.nodes,
             generic_rules: &self.generic_rules,
+            rules: &self.rules,
+            began: self.began.unwrap_or(now),
             known_since: self.began.unwrap_or(now).saturating_add(self.options.alerts.warm_up),
             now,
         }
@@ -104,7 +106,7 @@ impl Correlator {
     fn exposed(&self, pods: &BTreeSet<PodKey>, now: Timestamp) -> Vec<Exposed> {
         let nobody = Findings::default();
         let view = self.view(&nobody, now);
-        pods.iter().filter_map(|pod| exposure::exposed(&view, pod, true)).collect()
+        pods.iter().filter_map(|pod| exposure::exposed(&view, pod)).collect()
     }
 
     /// Finds the incident that an explanation belongs to, or opens one when it is time to.
@@ -154,9 +156,8 @@ impl Correlator {
             return now.since(onset) >= alerts.hold_suspected;
         };
         let Some(failing) = self.failures.pods.get(pod) else { return false };
-        let matches: u64 = failing.rules.values().map(|stat| stat.matches).sum();
         let matters = self.severity(failing.rules.keys()) > Severity::Info;
-        matters && matches >= 2 && now.since(failing.first) >= alerts.hold_pod
+        matters && failing.matches >= 2 && now.since(failing.first) >= alerts.hold_pod
     }
 
     fn severity<'a>(&self, rules: impl Iterator<Item = &'a Arc<str>>) -> Severity {

@@ -10,95 +10,60 @@ use crate::alert::{Evidence, Suspect};
 use super::{Case, Exposed, Ranked, covers};
 
 /// How likely each kind of fault is before anything was seen. Pods that fail for reasons of their own are the rule.
-const PRIOR_ISOLATED: f64 = 0.70;
-const PRIOR_WORKLOAD: f64 = 0.15;
+pub(super) const PRIOR_ISOLATED: f64 = 0.70;
+const PRIOR_WORKLOAD: f64 = 0.16;
 const PRIOR_NODE: f64 = 0.10;
-const PRIOR_IMAGE: f64 = 0.02;
-const PRIOR_POOL: f64 = 0.02;
-const PRIOR_CLUSTER: f64 = 0.01;
+const PRIOR_IMAGE: f64 = 0.033;
+const PRIOR_POOL: f64 = 0.005;
+const PRIOR_CLUSTER: f64 = 0.002;
 
 /// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
-const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
+pub(super) const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
 /// Failure rate elsewhere: one in a hundred.
-const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
+pub(super) const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
 
 /// How much likelier a node is at fault once it accuses itself.
 const ACCUSED_ODDS: f64 = 50.0;
 
-/// How likely it is that a failure of another cause has the same signature and begins within the same minutes as the
-/// one before it: the pods of one case do, so each cause beyond the first is that much less likely.
-const COINCIDENCE: f64 = 0.05;
-
-fn ln_coincidence(causes: u64) -> f64 {
-    causes.saturating_sub(1) as f64 * COINCIDENCE.ln()
+/// What it costs to need that many causes for the pods of one case.
+pub(super) fn ln_coincidence(case: &Case, causes: u64) -> f64 {
+    causes.saturating_sub(1) as f64 * case.coincidence.ln()
 }
 
 #[derive(Clone, Copy)]
-struct Beta {
+pub(super) struct Beta {
     alpha: f64,
     beta: f64,
 }
 
 impl Beta {
     /// Log of the Beta-Binomial marginal likelihood of a particular set of `k` out of `m`.
-    fn ln_marginal(self, k: u64, m: u64) -> f64 {
+    pub(super) fn ln_marginal(self, k: u64, m: u64) -> f64 {
         debug_assert!(k <= m);
         ln_beta(k as f64 + self.alpha, (m - k) as f64 + self.beta) - ln_beta(self.alpha, self.beta)
     }
 }
 
-/// Log of the joint probability, up to a constant, that these suspects are at fault and nothing else is shared.
-pub(super) fn joint_score(case: &Case, suspects: &[Suspect]) -> f64 {
-    let mut inside = vec![(0u64, 0u64); suspects.len()];
-    let mut outside = (0u64, 0u64);
-    for pod in &case.pods {
-        let counts = match suspects.iter().position(|suspect| covers(suspect, pod)) {
-            Some(at) => &mut inside[at],
-            None => &mut outside,
-        };
-        counts.0 += u64::from(pod.failing);
-        counts.1 += 1;
-    }
-    let base = if suspects.is_empty() { PRIOR_ISOLATED.ln() } else { 0.0 };
-    let faults = suspects.iter().zip(inside);
-    let explained: f64 = faults
-        .map(|(suspect, (failing, exposed))| prior(case, suspect).ln() + INSIDE.ln_marginal(failing, exposed))
-        .sum();
-    base + explained + OUTSIDE.ln_marginal(outside.0, outside.1) + ln_coincidence(suspects.len() as u64 + outside.0)
-}
-
-/// Suspects that could explain failing pods which the given ones leave over, narrower scopes first.
-pub(super) fn suspects_of(case: &Case, explained: &[Suspect]) -> Vec<Suspect> {
-    let mut rest = case.clone();
-    rest.pods.retain(|pod| !explained.iter().any(|suspect| covers(suspect, pod)));
-    let tallies = tally(&rest);
-    tallies
-        .iter()
-        .filter(|(suspect, tally)| is_shared(case, suspect, tally))
-        .map(|(suspect, _)| suspect.clone())
-        .collect()
-}
-
 /// One failing pod says nothing about what it shares with others, unless the node speaks up itself.
-fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
+pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
     let accused = matches!(suspect, Suspect::Node(node) if case.accused_nodes.contains(node));
     tally.failing >= if accused { 1 } else { 2 }
 }
 
 /// Counts of one suspect.
 #[derive(Default)]
-struct Tally<'a> {
-    exposed: u64,
-    failing: u64,
+pub(super) struct Tally<'a> {
+    pub(super) exposed: u64,
+    pub(super) failing: u64,
     workloads: BTreeSet<&'a Arc<str>>,
     nodes: BTreeSet<&'a Arc<str>>,
 }
 
 impl<'a> Tally<'a> {
     fn add(&mut self, pod: &'a Exposed) {
-        self.exposed += 1;
+        self.exposed += pod.count;
         if pod.failing {
-            self.failing += 1;
+            self.failing += pod.count;
             self.workloads.insert(&pod.workload);
             self.nodes.extend(&pod.node);
         }
@@ -107,7 +72,7 @@ impl<'a> Tally<'a> {
 
 /// All hypotheses about the case, likeliest first; the probabilities sum to one.
 pub fn rank(case: &Case) -> Vec<Ranked> {
-    let tallies = tally(case);
+    let tallies = tally(&case.pods);
     let Some(whole) = tallies.get(&Suspect::Cluster) else { return Vec::new() };
     let (all_failing, all_exposed) = (whole.failing, whole.exposed);
     let mut scored: Vec<(f64, Ranked)> = Vec::new();
@@ -115,7 +80,7 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
         let outside = (all_failing - tally.failing, all_exposed - tally.exposed);
         let ln_likelihood = INSIDE.ln_marginal(tally.failing, tally.exposed)
             + OUTSIDE.ln_marginal(outside.0, outside.1)
-            + ln_coincidence(1 + outside.0);
+            + ln_coincidence(case, 1 + outside.0);
         let evidence = Evidence {
             failing_pods: tally.failing,
             exposed_pods: tally.exposed,
@@ -136,10 +101,11 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
     normalize(scored)
 }
 
-fn tally(case: &Case) -> BTreeMap<Suspect, Tally<'_>> {
-    let mut tallies: BTreeMap<Suspect, Tally<'_>> = BTreeMap::new();
+/// Every suspect that holds one of the pods; the cluster always.
+pub(super) fn tally<'p>(pods: impl IntoIterator<Item = &'p Exposed>) -> BTreeMap<Suspect, Tally<'p>> {
+    let mut tallies: BTreeMap<Suspect, Tally<'p>> = BTreeMap::new();
     tallies.entry(Suspect::Cluster).or_default();
-    for pod in &case.pods {
+    for pod in pods {
         let suspects = [
             Some(Suspect::Cluster),
             Some(Suspect::Workload(Arc::clone(&pod.workload))),
@@ -165,11 +131,11 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
         workloads: 1,
     };
     let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
-    let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(whole.failing);
+    let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(case, whole.failing);
     Some((PRIOR_ISOLATED.ln() + ln_likelihood, ranked))
 }
 
-fn prior(case: &Case, suspect: &Suspect) -> f64 {
+pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
     let split = |class: f64, members: usize| class / members.max(1) as f64;
     let population = &case.population;
     match suspect {

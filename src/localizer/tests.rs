@@ -11,13 +11,14 @@ fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed>
             pool: Some(pool.into()),
             image: Some(format!("registry/{workload}").into()),
             failing,
+            count: 1,
         })
         .collect()
 }
 
 fn case(pods: Vec<Vec<Exposed>>) -> Case {
     let population = Population { nodes: 10, workloads: 20, images: 20, pools: 2 };
-    Case { pods: pods.concat(), accused_nodes: BTreeSet::new(), population }
+    Case { pods: pods.concat(), accused_nodes: BTreeSet::new(), population, coincidence: 0.05 }
 }
 
 /// The first explanation's suspect, and whether it may be called confirmed at 0.8.

@@ -232,7 +232,8 @@ fn pod_change(event: &KubeEvent<'_>) -> Option<ChangeKind> {
         "Killing" if event.message.starts_with("Stopping container") => Some(ChangeKind::PodStopping),
         "TaintManagerEviction" if event.message.starts_with("Marking for deletion") => Some(ChangeKind::PodStopping),
         "Evicted" | "Preempted" => Some(ChangeKind::PodStopping),
-        _ => event_node(event).map(|_| ChangeKind::PodPlaced),
+        "Scheduled" => event_node(event).map(|_| ChangeKind::PodPlaced),
+        _ => event_node(event).map(|_| ChangeKind::PodSeen),
     }
 }
 
