@@ -43,6 +43,9 @@ use scan_stage::{ScanStage, Work};
 use startup::Targets;
 use vitals::Vitals;
 
+/// Between the time that a graceful stop may take and the end of patience with it.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// Which stages this process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stages {
@@ -152,7 +155,7 @@ pub fn run_with(
         .enable_all()
         .build()
         .map_err(|e| Error::new(format!("cannot start threads: {e}")))?;
-    runtime.spawn(shutdown.on_signals());
+    runtime.spawn(shutdown.on_signals(shared.config.limits.shutdown_timeout + STOP_GRACE));
     if let Some(listener) = listener {
         let inside: Arc<dyn http::Inside> = shared.clone();
         runtime.spawn(async move {

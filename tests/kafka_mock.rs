@@ -132,12 +132,14 @@ fn unreadable_reports_are_set_aside_with_their_reason() {
     let headers = vec![("trace".to_owned(), b"abc".to_vec())];
     let junk = Put { key: Some(b"prod".to_vec()), headers, ..Put::value("no report") };
     let newer = Put { partition: 1, ..Put::value(r#"{"version":99}"#) };
-    produce(&brokers, "faultline.reports", [junk, newer]);
+    let large = Put::value(vec![b'x'; 950_000]);
+    produce(&brokers, "faultline.reports", [junk, large, newer]);
     let stages = Stages { scan: false, correlate: true };
     Running::start(config(&brokers), Arc::default(), stages, true).join().unwrap();
 
-    let mut dead = read_until(&brokers, "faultline.dead-letter", 1, |got| got.len() >= 2);
-    dead.sort_by_key(|got| got.headers.get(dead_letter::HEADER_PARTITION).cloned());
+    let mut dead = read_until(&brokers, "faultline.dead-letter", 1, |got| got.len() >= 3);
+    let place = |name: &str, got: &support::Got| got.headers.get(name).cloned();
+    dead.sort_by_key(|got| (place(dead_letter::HEADER_PARTITION, got), place(dead_letter::HEADER_OFFSET, got)));
     assert_eq!(dead[0].key.as_deref(), Some(&b"prod"[..]));
     assert_eq!(dead[0].value.as_deref(), Some(&b"no report"[..]));
     let header = |index: usize, name: &str| dead[index].headers.get(name).map(String::as_str);
@@ -146,8 +148,10 @@ fn unreadable_reports_are_set_aside_with_their_reason() {
     assert_eq!(header(0, dead_letter::HEADER_TOPIC), Some("faultline.reports"));
     assert_eq!(header(0, dead_letter::HEADER_OFFSET), Some("0"));
     assert!(header(0, dead_letter::HEADER_TIMESTAMP).is_some_and(|ms| ms.parse::<i64>().is_ok()));
-    assert_eq!(header(1, dead_letter::HEADER_REASON), Some("report-version"));
-    assert_eq!(committed(&brokers, "faultline-correlate", "faultline.reports", 0), Some(1));
+    assert_eq!(header(1, dead_letter::HEADER_TRUNCATED), Some("950000"));
+    assert!(dead[1].value.as_ref().is_some_and(|value| value.len() < 950_000));
+    assert_eq!(header(2, dead_letter::HEADER_REASON), Some("report-version"));
+    assert_eq!(committed(&brokers, "faultline-correlate", "faultline.reports", 0), Some(2));
 }
 
 #[test]
@@ -221,7 +225,11 @@ fn the_founding_case_is_solved_through_kafka() {
     produce(&brokers, "container-logs", founding::logs(start_ms));
     produce(&brokers, "container-logs", [Put { key: Some(b"k".to_vec()), ..Put::value(b"{\"log\": trunc".to_vec()) }]);
     let run = || Running::start(config(&brokers), founding::rules(), Stages::ALL, true);
-    run().join().unwrap();
+    let first = run();
+    let metrics = Arc::clone(&first.metrics);
+    first.join().unwrap();
+    assert!(metrics.alert_latency.quantile(0.5).0 > 0, "how long alerts took is measured");
+    assert!(metrics.report_latency.quantile(0.5).0 > 0, "how long reports took is measured");
 
     let alerts = read_until(&brokers, "alerts", 1, |got| !got.is_empty());
     let alert: Alert = serde_json::from_slice(alerts[0].value.as_deref().unwrap()).unwrap();
@@ -303,4 +311,16 @@ fn reports_created_anew_are_not_mistaken_for_sent_ones() {
         running.metrics.encode().unwrap().contains(counted).then_some(())
     });
     running.stop().unwrap();
+}
+
+#[test]
+fn an_output_that_is_denied_ends_the_service_with_the_reason() {
+    let (mock, brokers) = mock();
+    let running = Running::start(config(&brokers), Arc::default(), Stages::ALL, false);
+    eventually("the group is joined", || gauge(&running, "faultline_partitions{stage=\"scan\"} 3").then_some(()));
+    mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 1000]);
+    let asked = Instant::now();
+    let error = running.join().unwrap_err();
+    assert!(error.to_string().contains("`faultline.reports`") && error.to_string().contains("ACLs"), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
 }

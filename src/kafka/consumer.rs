@@ -63,7 +63,7 @@ pub enum Start {
 }
 
 pub struct Consumer {
-    inner: BaseConsumer<Context>,
+    inner: Option<BaseConsumer<Context>>,
     group: String,
 }
 
@@ -84,7 +84,7 @@ impl Consumer {
             .create_with_context(context)
             .map_err(|e| Error::from_kafka("kafka settings", &e))?;
         inner.subscribe(topics).map_err(|e| Error::from_kafka(format_args!("subscribing to {topics:?}"), &e))?;
-        Ok(Consumer { inner, group: group.to_owned() })
+        Ok(Consumer { inner: Some(inner), group: group.to_owned() })
     }
 
     /// Waits up to `timeout` for the next event. To be called all the time, also while everything is paused.
@@ -95,18 +95,18 @@ impl Consumer {
         if let Some(event) = self.notice() {
             return Ok(Some(event));
         }
-        match self.inner.poll(timeout) {
+        match self.client().poll(timeout) {
             Some(Ok(message)) => Ok(Some(Event::Message(message))),
             Some(Err(error)) => self.on_error(&error).map(|()| None),
             None => {
-                self.inner.context().link.check()?;
+                self.client().context().link.check()?;
                 Ok(self.notice())
             }
         }
     }
 
     fn notice(&self) -> Option<Event<'static>> {
-        let context = self.inner.context();
+        let context = self.client().context();
         if !context.waiting.load(Ordering::Acquire) {
             return None;
         }
@@ -141,7 +141,7 @@ impl Consumer {
             Start::Beginning => Offset::Beginning,
         };
         let list = list(partitions.iter().map(|partition| (partition, offset)))?;
-        self.inner.context().take(&self.inner, &list).map_err(|e| Error::from_kafka("taking partitions over", &e))
+        self.client().context().take(self.client(), &list).map_err(|e| Error::from_kafka("taking partitions over", &e))
     }
 
     /// Acknowledges [`Event::Revoked`]: the group may give the partitions to others. Exactly once for each.
@@ -150,12 +150,15 @@ impl Consumer {
     /// When librdkafka refuses, which is a defect.
     pub fn release(&self, partitions: &[Partition]) -> Result<(), Error> {
         let list = list(partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
-        self.inner.context().release(&self.inner, &list).map_err(|e| Error::from_kafka("giving partitions back", &e))
+        self.client()
+            .context()
+            .release(self.client(), &list)
+            .map_err(|e| Error::from_kafka("giving partitions back", &e))
     }
 
     /// Whether the group took the partitions away already; committing their offsets would be refused.
     pub fn lost(&self) -> bool {
-        self.inner.assignment_lost()
+        self.client().assignment_lost()
     }
 
     /// What the group committed; partitions without a commit are left out.
@@ -165,7 +168,7 @@ impl Consumer {
     pub fn committed(&self, partitions: &[Partition], timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
         let asked = list(partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
         let answer = self
-            .inner
+            .client()
             .committed_offsets(asked, timeout)
             .map_err(|e| Error::from_kafka(format_args!("asking for the offsets of group `{}`", self.group), &e))?;
         Ok(answer
@@ -188,7 +191,7 @@ impl Consumer {
             return Ok(());
         }
         let list = list(offsets.iter().map(|(partition, offset)| (partition, Offset::Offset(*offset))))?;
-        self.inner
+        self.client()
             .commit(&list, CommitMode::Async)
             .map_err(|e| Error::from_kafka(format_args!("committing as group `{}`", self.group), &e))
     }
@@ -202,7 +205,7 @@ impl Consumer {
             return Ok(());
         }
         let list = list(offsets.iter().map(|(partition, offset)| (partition, Offset::Offset(*offset))))?;
-        match self.inner.commit(&list, CommitMode::Sync) {
+        match self.client().commit(&list, CommitMode::Sync) {
             // Nothing to commit is what librdkafka says when the offsets were committed already.
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
             Err(e) => Err(Error::from_kafka(format_args!("committing as group `{}`", self.group), &e)),
@@ -213,36 +216,56 @@ impl Consumer {
     /// When a partition is not owned.
     pub fn pause<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) -> Result<(), Error> {
         let list = list(partitions.map(|partition| (partition, Offset::Invalid)))?;
-        self.inner.pause(&list).map_err(|e| Error::from_kafka("pausing", &e))
+        self.client().pause(&list).map_err(|e| Error::from_kafka("pausing", &e))
     }
 
     /// # Errors
     /// When a partition is not owned.
     pub fn resume<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) -> Result<(), Error> {
         let list = list(partitions.map(|partition| (partition, Offset::Invalid)))?;
-        self.inner.resume(&list).map_err(|e| Error::from_kafka("resuming", &e))
+        self.client().resume(&list).map_err(|e| Error::from_kafka("resuming", &e))
     }
 
     /// Finishes commits under way, leaves the group, and closes the connections, all within `timeout`.
     /// Returns whether it got that far. Records that are polled meanwhile are dropped, so commit before.
-    pub fn close(self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let context = Arc::clone(self.inner.context());
-        context.closing.store(true, Ordering::Release);
-        // A revocation that was announced but not acknowledged would hold up the close for ever.
-        context.release_waiting(&self.inner);
-        if self.inner.close_queue().is_ok() {
-            while !self.inner.closed() && Instant::now() < deadline {
-                let _ = self.inner.poll(Duration::from_millis(20));
-            }
-        }
-        let closed = self.inner.closed();
-        if !closed {
-            // Its destructor would wait for ever (rust-rdkafka #453); the process is about to end.
-            std::mem::forget(self.inner);
-        }
-        closed
+    pub fn close(mut self, timeout: Duration) -> bool {
+        self.inner.take().is_none_or(|inner| close(inner, timeout))
     }
+
+    fn client(&self) -> &BaseConsumer<Context> {
+        // Taken only by `close` and `drop`, after which nobody has `self`.
+        self.inner.as_ref().expect("open until it is dropped")
+    }
+}
+
+/// For a stage that ends with an error. Dropping rdkafka's consumer alone would wait for ever for a rebalance that
+/// nobody acknowledges (rust-rdkafka #453).
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        const TIMEOUT: Duration = Duration::from_secs(2);
+        if let Some(inner) = self.inner.take() {
+            close(inner, TIMEOUT);
+        }
+    }
+}
+
+fn close(consumer: BaseConsumer<Context>, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    let context = consumer.context();
+    context.closing.store(true, Ordering::Release);
+    // A rebalance that was announced but not acknowledged would hold up the close.
+    context.release_waiting(&consumer);
+    if consumer.close_queue().is_ok() {
+        while !consumer.closed() && Instant::now() < deadline {
+            let _ = consumer.poll(Duration::from_millis(20));
+        }
+    }
+    let closed = consumer.closed();
+    if !closed {
+        // Its destructor would wait on; the process is about to end.
+        std::mem::forget(consumer);
+    }
+    closed
 }
 
 /// What the callbacks found while polling, in the order in which it happened.

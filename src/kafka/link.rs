@@ -11,6 +11,8 @@ use super::{Error, RateLimit, explain, is_denied};
 
 /// librdkafka repeats "broker down" every 50 ms; people need it once in a while.
 const DOWN_LOG_EVERY: Duration = Duration::from_secs(20);
+/// Brokers close idle connections; a client that has no other is without one for a moment.
+const OUTAGE: Duration = Duration::from_secs(2);
 const LIBRARY_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Shared by the clients of one process.
@@ -23,10 +25,14 @@ pub struct Link {
 #[derive(Debug)]
 struct State {
     up: bool,
+    /// When the last broker was lost; `None` before the first answer, and while one is there.
+    lost: Option<Instant>,
     /// Why the last attempt failed.
     reason: Option<String>,
     /// An error that waiting does not mend.
     broken: Option<Error>,
+    /// Whether the outage was logged, so that its end is too.
+    told: bool,
     down_log: RateLimit,
     library_log: RateLimit,
 }
@@ -35,8 +41,10 @@ impl Link {
     pub fn new(brokers: &str) -> Arc<Self> {
         let state = State {
             up: false,
+            lost: None,
             reason: None,
             broken: None,
+            told: false,
             down_log: RateLimit::new(DOWN_LOG_EVERY),
             library_log: RateLimit::new(LIBRARY_LOG_EVERY),
         };
@@ -62,10 +70,14 @@ impl Link {
 
     pub(super) fn mark_up(&self) {
         let mut state = self.lock();
-        if !state.up && state.reason.take().is_some() {
+        let was_told = std::mem::take(&mut state.told);
+        state.up = true;
+        state.lost = None;
+        state.reason = None;
+        if was_told {
+            drop(state);
             info!("Kafka at {} answers", self.brokers);
         }
-        state.up = true;
     }
 
     pub(super) fn mark_broken(&self, error: Error) {
@@ -96,12 +108,30 @@ impl Link {
         let mut state = self.lock();
         match reason {
             Some(reason) => state.reason = Some(strip_noise(reason).to_owned()),
-            None => state.up = false,
+            None if state.up => {
+                state.up = false;
+                state.lost = Some(Instant::now());
+            }
+            None => {}
         }
-        if state.up || state.reason.is_none() {
-            return;
+        let never_up = !state.up && state.lost.is_none();
+        if never_up && state.reason.is_some() {
+            self.tell(state);
         }
+    }
+
+    /// Logs that no broker can be reached, once in a while. To be called now and then: a connection that was idle
+    /// comes back at once, so only an outage that lasts is worth a line.
+    pub fn remind(&self) {
+        let state = self.lock();
+        if !state.up && state.lost.is_some_and(|lost| lost.elapsed() >= OUTAGE) {
+            self.tell(state);
+        }
+    }
+
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
         if state.down_log.allow(Instant::now()).is_some() {
+            state.told = true;
             drop(state);
             warn!("{}; trying again", self.why_down());
         }

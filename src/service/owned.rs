@@ -39,6 +39,12 @@ impl Owned {
         self.furthest_end = self.furthest_end.max(self.drained_to);
     }
 
+    /// Nothing was fetched up to now, so silence says nothing yet.
+    pub fn was_deaf(&mut self, now: Instant) {
+        self.drained_to = None;
+        self.heard = now;
+    }
+
     /// The end up to which everything was read, while nothing came after it.
     pub fn drained_to(&self) -> Option<i64> {
         self.drained_to
@@ -91,6 +97,10 @@ mod tests {
         assert_eq!(owned.silence(later(70)), None, "a record came, the end is not seen again");
         owned.progress(at_end(1));
         assert_eq!(owned.silence(later(70)), Some(Duration::from_secs(9)));
+        owned.was_deaf(later(100));
+        assert_eq!(owned.silence(later(101)), None);
+        owned.progress(at_end(1));
+        assert_eq!(owned.silence(later(101)), Some(Duration::from_secs(1)), "a pause is no silence");
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl<'s> ScanStage<'s> {
     }
 
     fn on_progress(&mut self, states: Vec<(Partition, FetchState)>) {
+        self.shared.link.remind();
         // While paused nothing is fetched, so what is told of the end may be older than our position.
         if self.paused {
             return;
@@ -153,6 +154,7 @@ impl<'s> ScanStage<'s> {
 
     fn set_paused(&mut self, paused: bool) {
         self.paused = paused;
+        self.work.was_deaf();
         self.shared.metrics.paused.get_or_create(&LABEL).set(i64::from(paused));
         if paused {
             self.shared.limit_hit("reports_in_flight");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -23,17 +24,17 @@ impl Shutdown {
         TriggerOnDrop(Some(self.clone()))
     }
 
-    /// The first SIGTERM or SIGINT stops gracefully, the second one at once.
-    pub(super) async fn on_signals(self) {
+    /// The first SIGTERM or SIGINT stops gracefully; the second one at once, and so does the end of `patience`
+    /// (a call into the client library may hang as long as a broker does).
+    pub(super) async fn on_signals(self, patience: Duration) {
         if next_signal().await.is_err() {
             return;
         }
         info!("stopping; a second signal stops at once");
         self.trigger();
-        if next_signal().await.is_ok() {
-            warn!("stopped at once: what was not committed will be read again");
-            std::process::exit(1);
-        }
+        let _ = tokio::time::timeout(patience, next_signal()).await;
+        warn!("stopped at once: what was not committed will be read again");
+        std::process::exit(1);
     }
 }
 

@@ -200,7 +200,16 @@ impl<'s> Work<'s> {
         Ok(())
     }
 
+    /// While nothing can be fetched, nobody knows whether the input is silent.
+    pub fn was_deaf(&mut self) {
+        let now = Instant::now();
+        self.owned.iter_mut().for_each(|reading| reading.owned.was_deaf(now));
+    }
+
     fn tell_idle(&mut self) {
+        if !self.shared.link.is_up() {
+            self.was_deaf();
+        }
         let idle_after = self.shared.config.limits.idle_after;
         for reading in &self.owned {
             if let Some(silence) = reading.owned.silence(self.flushed).filter(|silence| *silence >= idle_after) {
