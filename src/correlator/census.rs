@@ -217,3 +217,68 @@ impl<'a> Numbers<'a> {
         self.numbers.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::correlator::Limits;
+    use crate::localizer::{Case, explain};
+    use crate::report::Pod;
+
+    fn inventory(pods: &[(u8, Option<u8>, Option<u8>, bool)]) -> Inventory {
+        let mut inventory = Inventory::new(Limits::default());
+        for (at, (workload, node, image, _)) in pods.iter().enumerate() {
+            let pod = Pod {
+                namespace: "shop".into(),
+                name: format!("p{at:03}").into(),
+                workload: format!("shop/w{workload}").into(),
+                // Two pools, and a node that belongs to none.
+                node: node.map(|n| if n == 0 { "n".into() } else { format!("akspool{}00000{n}", n % 2).into() }),
+                image: image.map(|image| format!("i{image}").into()),
+                ..Pod::default()
+            };
+            inventory.saw(&pod, Timestamp::from_millis(1));
+        }
+        inventory
+    }
+
+    fn one(inventory: &Inventory, key: &PodKey, failing: bool) -> Exposed {
+        let facts = &inventory.pods[key];
+        Exposed {
+            pod: Arc::clone(key),
+            workload: Arc::clone(&facts.workload),
+            node: facts.node.clone(),
+            pool: facts.node.as_ref().and_then(|node| inventory.pool_of(node)).cloned(),
+            image: facts.image.clone(),
+            failing,
+            count: 1,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counting_pods_together_changes_no_explanation(
+            pods in prop::collection::vec(
+                (0u8..5, prop::option::of(0u8..5), prop::option::of(0u8..3), prop::bool::weighted(0.2)),
+                1..60,
+            ),
+        ) {
+            let inventory = inventory(&pods);
+            let (failing, healthy): (Vec<_>, Vec<_>) = inventory.pods.keys().zip(&pods).partition(|(_, pod)| pod.3);
+            let failing: Vec<Exposed> = failing.into_iter().map(|(key, _)| one(&inventory, key, true)).collect();
+            let healthy: Vec<Exposed> = healthy.into_iter().map(|(key, _)| one(&inventory, key, false)).collect();
+            let names: Vec<&Arc<str>> = healthy.iter().map(|pod| &pod.pod).collect();
+            let census = Census::new(&inventory, |key, _| names.contains(&key).then_some(None));
+            let alike = census.alike(&census.struck(&failing), |_| true);
+            prop_assert_eq!(alike.iter().map(|pod| pod.count).sum::<u64>(), healthy.len() as u64);
+
+            let population = census.population(&inventory);
+            let case = |healthy: &[Exposed]| {
+                Case { pods: [&failing, healthy].concat(), accused_nodes: Default::default(), population }
+            };
+            prop_assert_eq!(explain(&case(&alike)), explain(&case(&healthy)));
+        }
+    }
+}

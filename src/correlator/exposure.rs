@@ -51,7 +51,7 @@ pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
     let census = Census::new(view.inventory, |key, pod| {
         while failed.next_if(|other| *other < key).is_some() {}
         // A pod that failed a while ago speaks neither for nor against.
-        let has_failed = failed.peek().is_some_and(|other| *other == key);
+        let has_failed = failed.next_if_eq(&key).is_some();
         (!has_failed && runs_well(view, pod)).then(|| start_of(view, pod))
     });
     let setting = Setting::of(view);

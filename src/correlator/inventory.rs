@@ -111,20 +111,30 @@ impl Inventory {
 
     /// A record spoke of the pod at `at`. Newer facts win; a fact that a record lacks is kept.
     pub fn saw(&mut self, pod: &report::Pod, at: Timestamp) -> PodKey {
+        self.note(pod, at, at, None)
+    }
+
+    /// It wrote log lines from `first` to `last`.
+    pub fn saw_logs(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp) -> PodKey {
+        self.note(pod, first, last, Some(last))
+    }
+
+    fn note(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp, logged: Option<Timestamp>) -> PodKey {
         if let Some(node) = &pod.node {
-            self.saw_node(node, at);
+            self.saw_node(node, last);
         }
         let key = pod_key(&pod.namespace, &pod.name);
         let names = &mut self.names;
-        let known = self.pods.entry(Arc::clone(&key)).or_insert_with(|| PodFacts::new(pod, at, names));
+        let known = self.pods.entry(Arc::clone(&key)).or_insert_with(|| PodFacts::new(pod, first, names));
         let reborn = matches!((&known.uid, &pod.uid), (Some(old), Some(new)) if old != new);
-        if reborn && at >= known.last_seen {
+        if reborn && last >= known.last_seen {
             // A StatefulSet's pod under its old name, perhaps on another node.
-            *known = PodFacts::new(pod, at, names);
+            *known = PodFacts::new(pod, first, names);
         }
-        known.first_seen = known.first_seen.min(at);
-        if at >= known.last_seen {
-            known.last_seen = at;
+        known.first_seen = known.first_seen.min(first);
+        known.last_logged = known.last_logged.max(logged);
+        if last >= known.last_seen {
+            known.last_seen = last;
             replace(&mut known.node, &pod.node, |node| names.shared(node));
             replace(&mut known.image, &pod.image, |image| names.shared(image));
             replace(&mut known.uid, &pod.uid, Arc::clone);
@@ -134,16 +144,6 @@ impl Inventory {
             known.uid = known.uid.take().or_else(|| pod.uid.clone());
         }
         self.bound_pods();
-        key
-    }
-
-    /// It wrote log lines from `first` to `last`.
-    pub fn saw_logs(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp) -> PodKey {
-        self.saw(pod, first);
-        let key = self.saw(pod, last);
-        if let Some(known) = self.pods.get_mut(&key) {
-            known.last_logged = known.last_logged.max(Some(last));
-        }
         key
     }
 
