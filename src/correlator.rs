@@ -77,7 +77,7 @@ impl Default for Alerts {
             keep_firing_for: Duration::from_secs(300),
             renotify: Duration::from_secs(4 * 3600),
             min_probability: 0.8,
-            hold_suspected: Duration::from_secs(60),
+            hold_suspected: Duration::from_secs(150),
             hold_pod: Duration::from_secs(300),
             recovered_after: Duration::from_secs(120),
             warm_up: Duration::from_secs(60),
@@ -348,7 +348,10 @@ impl Correlator {
             Accuses::Node => None,
         };
         match (&pod, &node) {
-            (Some(pod), _) => self.failures.add_pod(pod, matched, count, bounds),
+            (Some(pod), _) => {
+                let started = self.inventory.pods.get(pod).and_then(|facts| facts.started);
+                self.failures.add_pod(pod, matched, count, started, bounds);
+            }
             (None, Some(node)) if rule.accuses == Accuses::Node => {
                 self.failures.add_node(node, matched, count, bounds);
             }
@@ -357,11 +360,6 @@ impl Correlator {
         }
         let window = self.windows.entry((node, Arc::clone(&rule.id))).or_default();
         window.add(windows.slide, matched.time, pod.as_ref(), count);
-        if let Some(failing) = pod.as_ref().and_then(|pod| self.failures.pods.get_mut(pod))
-            && let Some(started) = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|p| p.started)
-        {
-            failing.longest_run = failing.longest_run.max(matched.time.since(started));
-        }
     }
 
     /// How often it happened: for a repeated event only what its cumulative count has grown by.

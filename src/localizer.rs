@@ -41,6 +41,8 @@ pub struct Exposed {
     pub failing: bool,
     /// How many pods alike it stands for; one where it fails.
     pub count: u64,
+    /// Not comparable with the failing ones: it speaks against wide suspects only, and is shown to nobody.
+    pub bystander: bool,
 }
 
 /// Everything that one localisation looks at.
@@ -61,6 +63,21 @@ pub struct Case {
     pub pool_nodes: BTreeMap<Arc<str>, usize>,
     /// The pods failed while they ran, not as they started.
     pub while_running: bool,
+}
+
+impl Case {
+    /// A case of which nothing is known but the counts.
+    pub fn of(pods: Vec<Exposed>, population: Population) -> Self {
+        Case {
+            pods,
+            accused_nodes: BTreeSet::new(),
+            population,
+            coincidence: 1.0,
+            machine_like: 1.0,
+            pool_nodes: BTreeMap::new(),
+            while_running: false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -9,6 +9,9 @@ use crate::time::Timestamp;
 
 use super::inventory::{Inventory, PodFacts, PodKey};
 
+/// Where pods fail to start, so many that merely go on running say as much against a wide fault as one that started.
+const BYSTANDERS_PER_WITNESS: u64 = 4;
+
 pub struct Census<'a> {
     workloads: Numbers<'a>,
     nodes: Numbers<'a>,
@@ -141,6 +144,23 @@ impl<'a> Census<'a> {
         counts.into_iter().map(|(traits, count)| self.exposed(traits, count)).collect()
     }
 
+    /// The running pods that `is_one` accepts, as evidence against wide suspects only: each pool's count for a part, and
+    /// belong to no node, workload or image.
+    pub fn bystanders(&self, is_one: impl Fn(&Running<'_>) -> bool) -> Vec<Exposed> {
+        let mut by_pool = vec![0u64; self.pools.names.len()];
+        for pod in self.running.iter().filter(|pod| is_one(pod)) {
+            by_pool[pod.traits.pool as usize] += 1;
+        }
+        let counts = (0..).zip(by_pool).map(|(pool, count)| (pool, count.div_ceil(BYSTANDERS_PER_WITNESS)));
+        let counts = counts.filter(|(_, count)| *count > 0);
+        counts
+            .map(|(pool, count)| Exposed {
+                bystander: true,
+                ..self.exposed(Traits { pool, ..Traits::default() }, count)
+            })
+            .collect()
+    }
+
     fn exposed(&self, traits: Traits, count: u64) -> Exposed {
         let nobody: Arc<str> = Arc::default();
         Exposed {
@@ -151,6 +171,7 @@ impl<'a> Census<'a> {
             image: self.images.name(traits.image),
             failing: false,
             count,
+            bystander: false,
         }
     }
 }
@@ -276,7 +297,7 @@ mod tests {
 
             let population = census.population(&inventory);
             let case = |healthy: &[Exposed]| {
-                Case { pods: [&failing, healthy].concat(), accused_nodes: Default::default(), population }
+                Case::of([&failing, healthy].concat(), population)
             };
             prop_assert_eq!(explain(&case(&alike)), explain(&case(&healthy)));
         }

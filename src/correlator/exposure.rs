@@ -26,7 +26,9 @@ const PODS_PER_NODE: usize = 8;
 #[derive(Debug)]
 pub struct Group {
     pub case: Case,
+    /// When the first and the newest of its pods began to fail.
     pub onset: Timestamp,
+    pub newest: Timestamp,
 }
 
 /// What [`groups`] looks at besides the failing pods.
@@ -59,7 +61,8 @@ pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
 }
 
 fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTreeSet<PodKey>) -> Option<Group> {
-    let onset = members.iter().filter_map(|pod| view.failures.pods.get(pod)).map(|failing| failing.first).min()?;
+    let onsets = || members.iter().filter_map(|pod| view.failures.pods.get(pod)).map(|failing| failing.first);
+    let (onset, newest) = (onsets().min()?, onsets().max()?);
     let failing: Vec<Exposed> = members.iter().filter_map(|pod| exposed(view, pod)).collect();
     let struck = census.struck(&failing);
     let oldest_start = onset.saturating_sub(FRESH_SLACK);
@@ -67,7 +70,10 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
     let (mut healthy, population) = match manner {
         Manner::Running | Manner::Unknown => (census.alike(&struck, |_| true), census.population(view.inventory)),
         Manner::Starting => {
-            (comparable_starts(view, census, members, &struck, oldest_start), census.starting(&struck, oldest_start))
+            let is_comparable = comparable_starts(members, &struck, view, oldest_start);
+            let mut healthy = census.alike(&struck, &is_comparable);
+            healthy.extend(census.bystanders(|pod| !is_comparable(pod)));
+            (healthy, census.starting(&struck, oldest_start))
         }
     };
     if manner == Manner::Running {
@@ -82,7 +88,7 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         pool_nodes: setting.pool_nodes.clone(),
         while_running: manner == Manner::Running,
     };
-    Some(Group { case, onset })
+    Some(Group { case, onset, newest })
 }
 
 /// What the groups of one evaluation have in common.
@@ -118,6 +124,7 @@ impl Setting {
             image: None,
             failing: false,
             count: self.unheard_of,
+            bystander: true,
         };
         (self.unheard_of > 0).then_some(nobody)
     }
@@ -148,16 +155,15 @@ fn manner(view: &View<'_>, setting: &Setting, members: &BTreeSet<PodKey>) -> Man
 /// Pods that could have failed to start like the members and did not: those that started since the onset, wherever they
 /// run, and siblings (same workload and revision) on nodes without a failing member. Old pods on a node whose new pods
 /// cannot start prove nothing.
-fn comparable_starts(
-    view: &View<'_>,
-    census: &Census<'_>,
+fn comparable_starts<'v>(
     members: &BTreeSet<PodKey>,
-    struck: &Struck,
+    struck: &'v Struck,
+    view: &View<'v>,
     oldest_start: Timestamp,
-) -> Vec<Exposed> {
+) -> impl Fn(&Running<'_>) -> bool + use<'v> {
     let facts = members.iter().filter_map(|pod| view.inventory.pods.get(pod));
     let failing_revisions: BTreeSet<_> = facts.map(revision_of).collect();
-    census.alike(struck, |pod: &Running<'_>| {
+    move |pod: &Running<'_>| {
         let is_sibling = || {
             struck.has_workload(pod)
                 && pod.facts.node.is_some()
@@ -165,7 +171,7 @@ fn comparable_starts(
                 && failing_revisions.contains(&revision_of(pod.facts))
         };
         pod.started.is_some_and(|at| at >= oldest_start) || is_sibling()
-    })
+    }
 }
 
 /// Whether the failing pod had been there for a while when it began to fail.
@@ -205,5 +211,6 @@ pub fn exposed(view: &View<'_>, key: &PodKey) -> Option<Exposed> {
         image: facts.image.clone(),
         failing: true,
         count: 1,
+        bystander: false,
     })
 }

@@ -117,11 +117,12 @@ impl Failing {
     }
 
     /// A match ends what looked like recovery; if it was one, the pod fails anew.
-    fn relapse(&mut self, at: Timestamp, recovered_after: Duration) {
+    fn relapse(&mut self, at: Timestamp, started: Option<Timestamp>, recovered_after: Duration) {
         if self.healthy_to.is_some_and(|to| to > at) {
             return;
         }
-        let run = self.steady_run();
+        let since_start = started.filter(|started| *started > self.last).map_or(Duration::ZERO, |from| at.since(from));
+        let run = self.steady_run().max(since_start);
         if run >= self.run_needed(recovered_after) {
             (self.first, self.matches) = (at, 0);
         }
@@ -160,7 +161,11 @@ pub struct Bounds {
 }
 
 impl Failures {
-    pub fn add_pod(&mut self, pod: &PodKey, matched: &Match, count: u64, bounds: Bounds) {
+    /// `started` is the newest start of a container of the pod.
+    pub fn add_pod(&mut self, pod: &PodKey, matched: &Match, count: u64, started: Option<Timestamp>, bounds: Bounds) {
+        if let Some(failing) = self.pods.get_mut(pod) {
+            failing.relapse(matched.time, started, bounds.recovered_after);
+        }
         if add(&mut self.pods, pod, matched, count, bounds) {
             let onsets = self.onsets.entry(Arc::clone(&matched.rule)).or_default();
             onsets.push_back(matched.time);
@@ -202,7 +207,6 @@ fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, c
     if anew {
         *failing = Failing::new(at);
     }
-    failing.relapse(at, bounds.recovered_after);
     failing.longest_gap = failing.longest_gap.max(if anew { Duration::ZERO } else { gap });
     failing.first = failing.first.min(at);
     failing.last = failing.last.max(at);

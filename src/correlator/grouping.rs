@@ -22,8 +22,9 @@ const LEAST_COINCIDENCE: f64 = 0.01;
 
 /// Connected components: a shared signature, and onsets at most [`LINK`] apart.
 pub fn linked(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<BTreeSet<PodKey>> {
+    type Onsets<'p> = Vec<(Timestamp, &'p PodKey)>;
     // Pods of which it is not known when they began are no company for those of which it is.
-    let mut by_rule: BTreeMap<(&Arc<str>, bool), Vec<(Timestamp, &PodKey)>> = BTreeMap::new();
+    let mut by_rule: BTreeMap<(&Arc<str>, bool), Onsets<'_>> = BTreeMap::new();
     for pod in failing_now {
         let Some(failing) = view.failures.pods.get(pod) else { continue };
         for rule in telling_rules(failing, view.generic_rules) {
@@ -99,8 +100,7 @@ pub fn machine_like(view: &View<'_>, members: &BTreeSet<PodKey>) -> f64 {
         }
     });
     match severities.max().flatten() {
-        Some(Severity::Critical) => 1.0,
-        Some(Severity::Error) => 0.5,
+        Some(Severity::Critical | Severity::Error) => 1.0,
         _ => 0.1,
     }
 }

@@ -14,7 +14,7 @@ use super::inventory::PodKey;
 /// The failing set must have doubled for this long a pause before it is worth another message.
 const GROWTH_PAUSE: Duration = Duration::from_secs(300);
 /// Kubelet's longest crash-loop back-off is 5 minutes; a pod that is silent between two attempts still fails.
-const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(360);
+pub const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(360);
 
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -113,14 +113,19 @@ impl Incident {
                 (well, gone) => format!("{well} of the failing pods run again, {gone} are gone"),
             });
         }
-        let back_off = standing.longest_gap.saturating_mul(6) / 5 + Duration::from_secs(30);
-        let patience = alerts.keep_firing_for.max(back_off.min(CRASH_LOOP_PERIOD));
+        let patience = alerts.keep_firing_for.max(next_attempt(standing.longest_gap));
         let still_sends = standing.last_record.zip(standing.last_match).is_some_and(|(record, matched)| {
             record.since(matched) >= alerts.keep_firing_for && now.since(record) <= alerts.keep_firing_for
         });
         (quiet >= patience && still_sends)
             .then(|| format!("no failure for {} while {} still sends records", seconds(quiet), describe(&self.suspect)))
     }
+}
+
+/// By when a pod that was silent for at most `longest_gap` between two matches would have failed again.
+pub fn next_attempt(longest_gap: Duration) -> Duration {
+    // kubelet doubles its back-off after each attempt.
+    (longest_gap.saturating_mul(2) + Duration::from_secs(30)).min(CRASH_LOOP_PERIOD)
 }
 
 fn seconds(duration: Duration) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::alert::{Alert, Evidence, Status, Suspect, Verdict};
 use crate::localizer::{self, Explanation, Exposed, Ranked};
@@ -9,12 +10,27 @@ use crate::signature::{Accuses, Severity};
 use crate::time::Timestamp;
 
 use super::exposure::{self, View};
-use super::incident::{Incident, Standing, dedup_key};
+use super::failures::Failing;
+use super::incident::{self, Incident, Standing, dedup_key};
 use super::inventory::PodKey;
 use super::{Correlator, Outcome};
 
 /// How sure a signal that a node gives about itself makes us, when no pod speaks for or against it.
 const NODE_SIGNAL_PROBABILITY: f64 = 0.9;
+/// Nodes that restart or leave say so within this.
+const NODE_SIGNAL_HOLD: Duration = Duration::from_secs(60);
+
+/// A fault that shows in several places is told only once it has not spread for the pause, or has been known for as
+/// long as anyone should wait.
+const SPREAD_PAUSE: Duration = Duration::from_secs(10);
+const SPREAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One fault of a group of failing pods.
+struct Found {
+    explanation: Explanation,
+    onset: Timestamp,
+    spreads: bool,
+}
 
 /// What crossed its trigger at one evaluation.
 #[derive(Debug, Default)]
@@ -26,8 +42,8 @@ struct Findings {
 impl Correlator {
     pub(super) fn reconcile(&mut self, now: Timestamp, outcome: &mut Outcome) {
         let findings = self.findings(now);
-        for (explanation, onset) in self.explanations(&findings, now) {
-            self.place(&explanation, onset, now, outcome);
+        for found in self.explanations(&findings, now) {
+            self.place(&found, now, outcome);
         }
         for node in &findings.nodes {
             self.place_node_signal(node, now, outcome);
@@ -74,16 +90,21 @@ impl Correlator {
         !leaving && failing.is_some_and(|failing| failing.is_open() && failing.rules.contains_key(rule))
     }
 
-    fn explanations(&self, findings: &Findings, now: Timestamp) -> Vec<(Explanation, Timestamp)> {
+    /// The faults that explain the failing pods, the surest first: it may take over what the doubtful ones tell.
+    fn explanations(&self, findings: &Findings, now: Timestamp) -> Vec<Found> {
         let view = self.view(findings, now);
-        let groups = exposure::groups(&view, &findings.pods);
-        let explained = groups.iter().flat_map(|group| {
-            localizer::explain(&group.case).into_iter().map(|explanation| (explanation, group.onset))
-        });
-        let mut explained: Vec<_> = explained.collect();
-        // The surest first: it may take over what the doubtful ones tell.
-        explained.sort_by(|(a, _), (b, _)| b.best.probability.total_cmp(&a.best.probability));
-        explained
+        let mut found = Vec::new();
+        for group in exposure::groups(&view, &findings.pods) {
+            let explanations = localizer::explain(&group.case);
+            // Pods that fail alike in several places at once may be the beginning of something wider.
+            let spreads = explanations.len() > 1
+                && now.since(group.newest) < SPREAD_PAUSE
+                && now.since(group.onset) < SPREAD_PATIENCE;
+            let onset = group.onset;
+            found.extend(explanations.into_iter().map(|explanation| Found { explanation, onset, spreads }));
+        }
+        found.sort_by(|a, b| b.explanation.best.probability.total_cmp(&a.explanation.best.probability));
+        found
     }
 
     fn view<'a>(&'a self, findings: &'a Findings, now: Timestamp) -> View<'a> {
@@ -110,7 +131,8 @@ impl Correlator {
     }
 
     /// Finds the incident that an explanation belongs to, or opens one when it is time to.
-    fn place(&mut self, explanation: &Explanation, onset: Timestamp, now: Timestamp, outcome: &mut Outcome) {
+    fn place(&mut self, found: &Found, now: Timestamp, outcome: &mut Outcome) {
+        let Found { explanation, onset, spreads } = found;
         let best = &explanation.best;
         let sure = best.probability >= self.options.alerts.min_probability && best.guarded;
         let confirmed = sure && self.is_known(now);
@@ -124,10 +146,13 @@ impl Correlator {
         if untold.is_empty() || !confirmed && !told.is_empty() {
             return self.join_covering(told);
         }
+        if *spreads {
+            return;
+        }
         // A pod is never so sure that waiting for the next one would not pay.
         let at_once = confirmed && !matches!(best.suspect, Suspect::Pod(_));
-        if at_once || self.is_due(explanation, onset, now) {
-            self.open(explanation, confirmed, onset, pods, now, outcome);
+        if at_once || self.is_due(explanation, *onset, now) {
+            self.open(explanation, confirmed, *onset, pods, now, outcome);
         }
     }
 
@@ -218,7 +243,7 @@ impl Correlator {
         let Some(signal) = self.failures.nodes.get(node) else { return };
         let onset = signal.first;
         let critical = self.severity(signal.rules.keys()) == Severity::Critical;
-        if now.since(onset) < self.options.alerts.hold_suspected {
+        if now.since(onset) < NODE_SIGNAL_HOLD {
             return;
         }
         let evidence = Evidence::default();
@@ -270,9 +295,10 @@ impl Correlator {
             standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
             let started = facts.and_then(|facts| facts.started);
             let moved = facts.is_some_and(|facts| facts.node != member.node && facts.last_logged > Some(failing.last));
+            let replaced = || self.is_replaced(member, failing, now);
             if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
                 standing.recovered += 1;
-            } else if moved || facts.is_none_or(|facts| facts.is_gone()) {
+            } else if moved || facts.is_none_or(|facts| facts.is_gone()) || replaced() {
                 standing.gone += 1;
             } else {
                 standing.failing += 1;
@@ -285,6 +311,21 @@ impl Correlator {
         }
         standing.last_match = standing.last_match.or(Some(incident.onset));
         standing
+    }
+
+    /// Whether a pod that fell silent has a successor: another of its workload that began later and runs. Kubernetes
+    /// tells of no deletion where no container runs, so this is how a pod that crash-looped is seen to be gone.
+    fn is_replaced(&self, member: &Exposed, failing: &Failing, now: Timestamp) -> bool {
+        let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.last_seen));
+        if silent < incident::next_attempt(failing.longest_gap) {
+            return false;
+        }
+        self.inventory.pods.iter().any(|(key, pod)| {
+            pod.workload == member.workload
+                && pod.first_seen > failing.first
+                && pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD)
+                && !self.failures.pods.contains_key(key)
+        })
     }
 
     /// The newest record of the suspect.

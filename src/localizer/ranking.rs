@@ -65,6 +65,8 @@ pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bo
 #[derive(Default)]
 pub(super) struct Tally<'a> {
     pub(super) exposed: u64,
+    /// Those among them that are comparable.
+    comparable: u64,
     pub(super) failing: u64,
     workloads: BTreeSet<&'a Arc<str>>,
     nodes: BTreeSet<&'a Arc<str>>,
@@ -73,6 +75,7 @@ pub(super) struct Tally<'a> {
 impl<'a> Tally<'a> {
     fn add(&mut self, pod: &'a Exposed) {
         self.exposed += pod.count;
+        self.comparable += if pod.bystander { 0 } else { pod.count };
         if pod.failing {
             self.failing += pod.count;
             self.workloads.insert(&pod.workload);
@@ -94,9 +97,9 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
             + ln_coincidence(case, 1 + outside.0);
         let evidence = Evidence {
             failing_pods: tally.failing,
-            exposed_pods: tally.exposed,
+            exposed_pods: tally.comparable,
             failing_elsewhere: outside.0,
-            exposed_elsewhere: outside.1,
+            exposed_elsewhere: whole.comparable - tally.comparable,
             workloads: tally.workloads.len() as u64,
         };
         let ranked =
@@ -134,7 +137,7 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
         failing_pods: 1,
         exposed_pods: 1,
         failing_elsewhere: whole.failing - 1,
-        exposed_elsewhere: whole.exposed - 1,
+        exposed_elsewhere: whole.comparable - 1,
         workloads: 1,
     };
     let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };

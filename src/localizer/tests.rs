@@ -12,6 +12,7 @@ fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed>
             image: Some(format!("registry/{workload}").into()),
             failing,
             count: 1,
+            bystander: false,
         })
         .collect()
 }

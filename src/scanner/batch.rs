@@ -135,13 +135,15 @@ impl Batch {
 
     fn event_pod(&mut self, event: &KubeEvent<'_>) -> Option<u32> {
         let object = &event.object;
-        if object.kind != "Pod" || object.name.is_empty() {
-            return None;
-        }
         let namespace = if object.namespace.is_empty() { "default" } else { &object.namespace };
         let node = event_node(event);
-        let workload = || names::workload(None, namespace, &object.name, node);
-        Some(self.pod(namespace, &object.name, node, object.uid.as_deref(), None, workload))
+        let (name, uid) = match deleted_pod(event) {
+            Some(name) => (name, None),
+            None if object.kind == "Pod" => (&*object.name, object.uid.as_deref()),
+            None => return None,
+        };
+        let workload = || names::workload(None, namespace, name, node);
+        (!name.is_empty()).then(|| self.pod(namespace, name, node, uid, None, workload))
     }
 
     fn pod(
@@ -219,6 +221,14 @@ fn event_node<'e>(event: &'e KubeEvent<'_>) -> Option<&'e str> {
     event.node.as_deref().or_else(|| event.assigned_node())
 }
 
+/// The pod that a controller says it deleted; the event itself is about the controller.
+fn deleted_pod<'e>(event: &'e KubeEvent<'_>) -> Option<&'e str> {
+    if event.reason != "SuccessfulDelete" {
+        return None;
+    }
+    event.message.strip_prefix("Deleted pod: ").map(str::trim)
+}
+
 /// Only events that say how often they happened can be told from their own repetition.
 fn event_count(event: &KubeEvent<'_>) -> Option<EventCount> {
     let uid: &Cow<'_, str> = event.uid.as_ref()?;
@@ -227,6 +237,7 @@ fn event_count(event: &KubeEvent<'_>) -> Option<EventCount> {
 
 fn pod_change(event: &KubeEvent<'_>) -> Option<ChangeKind> {
     match &*event.reason {
+        "SuccessfulDelete" => Some(ChangeKind::PodStopping),
         "Started" => Some(ChangeKind::PodStarted),
         // A container that failed its liveness probe is killed too, and comes back.
         "Killing" if event.message.starts_with("Stopping container") => Some(ChangeKind::PodStopping),
