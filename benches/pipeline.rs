@@ -14,8 +14,8 @@ fn main() {
     divan::main();
 }
 
-/// A report for each second of event time, which is 50,000 records; signatures on all nodes, so that the correlator has
-/// something to explain at every evaluation.
+/// Six seconds of event time, a report for each, which is 50,000 records; the signatures in them are on nodes all over, so
+/// that the correlator has something to explain.
 #[divan::bench(sample_count = 10)]
 fn engine(bencher: Bencher) {
     let per_flush = common::size(50_000, 1_000);
