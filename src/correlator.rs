@@ -137,6 +137,10 @@ pub struct Correlator {
     sequence: u64,
 }
 
+/// An event that is first heard of with this count has been repeated for some time: kubelet counts about one back-off a
+/// dozen seconds, and few of its updates get lost.
+const OLD_EVENT_COUNT: u32 = 5;
+
 /// Node (`None` where no record told it) and rule.
 type WindowKey = (Option<Arc<str>>, Arc<str>);
 
@@ -320,15 +324,15 @@ impl Correlator {
                 }
                 counts.late += u64::from(age > self.options.windows.allowed_lateness);
             }
-            let occurrences = self.occurrences(matched);
+            let (occurrences, is_old) = self.occurrences(matched);
             if occurrences > 0 {
                 counts.matches += occurrences;
-                self.take_match(report, matched, rule, occurrences);
+                self.take_match(report, matched, rule, occurrences, is_old);
             }
         }
     }
 
-    fn take_match(&mut self, report: &Report, matched: &Match, rule: &Rule, count: u64) {
+    fn take_match(&mut self, report: &Report, matched: &Match, rule: &Rule, count: u64, is_old: bool) {
         let windows = self.options.windows;
         let bounds = Bounds {
             subjects: self.options.limits.failing_pods,
@@ -349,8 +353,12 @@ impl Correlator {
         };
         match (&pod, &node) {
             (Some(pod), _) => {
+                let is_news = !self.failures.pods.contains_key(pod);
                 let started = self.inventory.pods.get(pod).and_then(|facts| facts.started);
                 self.failures.add_pod(pod, matched, count, started, bounds);
+                if let Some(failing) = self.failures.pods.get_mut(pod).filter(|_| is_news) {
+                    failing.chronic = is_old;
+                }
             }
             (None, Some(node)) if rule.accuses == Accuses::Node => {
                 self.failures.add_node(node, matched, count, bounds);
@@ -362,17 +370,19 @@ impl Correlator {
         window.add(windows.slide, matched.time, pod.as_ref(), count);
     }
 
-    /// How often it happened: for a repeated event only what its cumulative count has grown by.
-    ///
-    /// Of an event first seen with a high count only the newest occurrence is known to be recent.
-    fn occurrences(&mut self, matched: &Match) -> u64 {
-        let Some(event) = &matched.event else { return 1 };
+    /// How often it happened: for a repeated event only what its cumulative count has grown by. And whether it had
+    /// happened for long before it was first heard of: then only its newest occurrence is known to be recent.
+    fn occurrences(&mut self, matched: &Match) -> (u64, bool) {
+        let Some(event) = &matched.event else { return (1, false) };
         let seen = EventSeen { count: event.count, at: matched.time };
         let before = self.event_counts.insert(Arc::clone(&event.uid), seen);
         if self.event_counts.len() > self.options.limits.pods {
             inventory::evict_oldest(&mut self.event_counts, |seen| seen.at);
         }
-        before.map_or(1, |before| u64::from(event.count.saturating_sub(before.count)))
+        match before {
+            None => (1, event.count >= OLD_EVENT_COUNT),
+            Some(before) => (u64::from(event.count.saturating_sub(before.count)), false),
+        }
     }
 
     /// Evaluates the windows at every slide boundary that the watermark has passed, and at its very end when nothing

@@ -275,6 +275,7 @@ mod tests {
             image: facts.image.clone(),
             failing,
             count: 1,
+            bystander: false,
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Failing {
     /// Since it last ran well.
     pub first: Timestamp,
     pub last: Timestamp,
+    /// It had failed many times when it was first heard of.
+    pub chronic: bool,
     /// Matches since `first`.
     pub matches: u64,
     /// The longest silence between two of its matches: its crash-loop back-off, as far as seen.
@@ -78,6 +80,7 @@ impl Failing {
         Failing {
             first: at,
             last: at,
+            chronic: false,
             matches: 0,
             longest_gap: Duration::ZERO,
             longest_run: Duration::ZERO,
@@ -124,7 +127,7 @@ impl Failing {
         let since_start = started.filter(|started| *started > self.last).map_or(Duration::ZERO, |from| at.since(from));
         let run = self.steady_run().max(since_start);
         if run >= self.run_needed(recovered_after) {
-            (self.first, self.matches) = (at, 0);
+            (self.first, self.matches, self.chronic) = (at, 0, false);
         }
         self.longest_run = self.longest_run.max(run);
         (self.healthy_from, self.healthy_to) = (None, None);

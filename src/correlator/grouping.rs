@@ -55,7 +55,7 @@ pub fn is_dated(view: &View<'_>, pod: &PodKey) -> bool {
     let (Some(failing), Some(facts)) = (view.failures.pods.get(pod), view.inventory.pods.get(pod)) else { return true };
     let early = failing.first.since(view.began) < CRASH_LOOP_PERIOD;
     let was_well = failing.first.since(facts.first_seen) >= SEEN_WELL;
-    !early || was_well || facts.placed.is_some()
+    !failing.chronic && (!early || was_well || facts.placed.is_some())
 }
 
 /// How likely it is that another pod fails with the group's signature as close to the others as its members do: the
@@ -85,6 +85,12 @@ fn base_rate(view: &View<'_>, rule: &Arc<str>, onset: Timestamp) -> f64 {
     let from = onset.saturating_sub(ONSET_MEMORY).max(view.began);
     let seen = view.failures.onsets(rule, from, onset) as f64;
     (expected + seen) / (1800.0 + onset.since(from).as_secs_f64())
+}
+
+/// Whether all that is known is that programs crashed, and fewer than two of them again.
+pub fn are_mere_crashes(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
+    let failing = members.iter().filter_map(|pod| view.failures.pods.get(pod));
+    machine_like(view, members) < 1.0 && failing.filter(|failing| failing.matches >= 2).count() < 2
 }
 
 /// How much the group's signatures speak of a machine: that many programs crash on one node may be its memory, but

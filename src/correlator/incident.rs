@@ -92,8 +92,7 @@ impl Incident {
         let silence = now.since(told.at);
         let doubled = self.members.len() > told.failing && self.members.len() >= told.failing.saturating_mul(2);
         self.verdict != told.verdict
-            || self.severity > told.severity
-            || doubled && silence >= GROWTH_PAUSE
+            || (self.severity > told.severity || doubled) && silence >= GROWTH_PAUSE
             || silence >= renotify
     }
 

@@ -65,6 +65,7 @@ pub struct NodeFacts {
     pub not_ready: Option<Timestamp>,
     /// Cordoned or removed: what happens there is somebody's doing.
     pub leaving: Option<Timestamp>,
+    pub removed: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -175,7 +176,8 @@ impl Inventory {
         match kind {
             ChangeKind::NodeNotReady => known.not_ready = Some(at),
             ChangeKind::NodeReady => known.not_ready = None,
-            ChangeKind::NodeCordoned | ChangeKind::NodeRemoved => known.leaving = Some(at),
+            ChangeKind::NodeCordoned => known.leaving = Some(at),
+            ChangeKind::NodeRemoved => (known.leaving, known.removed) = (Some(at), Some(at)),
             ChangeKind::NodeUncordoned => known.leaving = None,
             _ => {}
         }

@@ -298,7 +298,7 @@ impl Correlator {
             let replaced = || self.is_replaced(member, failing, now);
             if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
                 standing.recovered += 1;
-            } else if moved || facts.is_none_or(|facts| facts.is_gone()) || replaced() {
+            } else if moved || self.is_off(member, failing) || replaced() {
                 standing.gone += 1;
             } else {
                 standing.failing += 1;
@@ -311,6 +311,13 @@ impl Correlator {
         }
         standing.last_match = standing.last_match.or(Some(incident.onset));
         standing
+    }
+
+    /// Whether the pod was stopped, or its node left the cluster.
+    fn is_off(&self, member: &Exposed, failing: &Failing) -> bool {
+        let stopped = self.inventory.pods.get(&member.pod).is_none_or(|facts| facts.is_gone());
+        let node = member.node.as_ref().and_then(|node| self.inventory.nodes.get(node));
+        stopped || node.is_some_and(|node| node.removed.is_some_and(|at| at > failing.last))
     }
 
     /// Whether a pod that fell silent has a successor: another of its workload that began later and runs. Kubernetes

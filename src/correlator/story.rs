@@ -62,7 +62,7 @@ impl Correlator {
         signals.sort_by_key(|signal| {
             let severity = self.rules.get(&signal.signature).map_or(Severity::Info, |rule| rule.severity);
             let generic = self.generic_rules.contains(&signal.signature);
-            (std::cmp::Reverse((!generic, severity, signal.pods)), Arc::clone(&signal.signature))
+            (std::cmp::Reverse((!generic, signal.pods, severity)), Arc::clone(&signal.signature))
         });
         signals
     }

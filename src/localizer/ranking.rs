@@ -18,7 +18,9 @@ const PRIOR_POOL: f64 = 0.005;
 const PRIOR_CLUSTER: f64 = 0.002;
 
 /// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
-pub(super) const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
+const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
+/// Failure rate on a faulty node of pods that were running: anything, sooner little than much.
+const INSIDE_SOME: Beta = Beta { alpha: 0.5, beta: 1.0 };
 /// Failure rate elsewhere: one in a hundred.
 pub(super) const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
 
@@ -44,6 +46,20 @@ impl Beta {
     }
 }
 
+/// Log of the marginal likelihood of the failing pods inside a suspect.
+///
+/// A broken node need not strike what runs on it: it may fail those only that start or are restarted, be they few of
+/// many. So a node's rate is drawn from either distribution.
+pub(super) fn ln_inside(case: &Case, suspect: &Suspect, failing: u64, exposed: u64) -> f64 {
+    let mostly = INSIDE.ln_marginal(failing, exposed);
+    match suspect {
+        Suspect::Node(_) if case.while_running => {
+            ln_sum(mostly, INSIDE_SOME.ln_marginal(failing, exposed)) - std::f64::consts::LN_2
+        }
+        _ => mostly,
+    }
+}
+
 /// Whether the suspect can be a hypothesis at all. One failing pod says nothing about what it shares with others, unless
 /// the node speaks up itself; and wide suspects must be struck widely, or any two stray failures would accuse them.
 pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
@@ -60,6 +76,9 @@ pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bo
         Suspect::Cluster => nodes >= 3 && workloads >= 3 && nodes * 2 >= case.population.nodes,
     }
 }
+
+/// So many failing pods are no accident, even where no other pod is known.
+const MANY: u64 = 12;
 
 /// Counts of one suspect.
 #[derive(Default)]
@@ -92,7 +111,7 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
     let mut scored: Vec<(f64, Ranked)> = Vec::new();
     for (suspect, tally) in tallies.iter().filter(|(suspect, tally)| is_shared(case, suspect, tally)) {
         let outside = (all_failing - tally.failing, all_exposed - tally.exposed);
-        let ln_likelihood = INSIDE.ln_marginal(tally.failing, tally.exposed)
+        let ln_likelihood = ln_inside(case, suspect, tally.failing, tally.exposed)
             + OUTSIDE.ln_marginal(outside.0, outside.1)
             + ln_coincidence(case, 1 + outside.0);
         let evidence = Evidence {
@@ -102,8 +121,12 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
             exposed_elsewhere: whole.comparable - tally.comparable,
             workloads: tally.workloads.len() as u64,
         };
-        let ranked =
-            Ranked { suspect: suspect.clone(), probability: 0.0, evidence, guarded: guard(case, suspect, tally) };
+        let ranked = Ranked {
+            suspect: suspect.clone(),
+            probability: 0.0,
+            evidence,
+            guarded: guard(case, suspect, tally, whole),
+        };
         scored.push((prior(case, suspect).ln() + ln_likelihood, ranked));
     }
     scored.extend(isolated(case, whole));
@@ -162,15 +185,20 @@ pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
 }
 
 /// What must hold beside the probability before a verdict is called confirmed.
-fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
+fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> bool {
+    if case.mere_crashes && !matches!(suspect, Suspect::Pod(_)) {
+        return false;
+    }
     let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
     match suspect {
         // One workload that fails on one node may be the workload's own fault.
         Suspect::Node(node) => case.accused_nodes.contains(node) || (pods >= 2 && workloads >= 2),
         // Two of many that crash while they run may be chance.
         Suspect::Workload(_) => pods >= 2 && nodes >= 2 && (!case.while_running || pods * 3 >= tally.exposed),
+        // Where nobody is known to be well, that all fail proves nothing, unless they are many.
+        Suspect::NodePool(_) | Suspect::Cluster => pods >= MANY || pods < whole.comparable,
         // What makes these a hypothesis is enough.
-        Suspect::Pod(_) | Suspect::Image(_) | Suspect::NodePool(_) | Suspect::Cluster => true,
+        Suspect::Pod(_) | Suspect::Image(_) => true,
     }
 }
 

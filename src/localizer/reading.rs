@@ -2,7 +2,7 @@
 
 use crate::alert::Suspect;
 
-use super::ranking::{INSIDE, OUTSIDE, PRIOR_ISOLATED, is_shared, ln_coincidence, prior, tally};
+use super::ranking::{self, OUTSIDE, PRIOR_ISOLATED, is_shared, ln_coincidence, prior, tally};
 use super::{Case, Exposed, covers};
 
 /// A set of faults that together explain the case.
@@ -67,7 +67,7 @@ impl Counts {
 }
 
 fn ln_inside(case: &Case, suspect: &Suspect, inside: Counts) -> f64 {
-    prior(case, suspect).ln() + INSIDE.ln_marginal(inside.failing, inside.exposed)
+    prior(case, suspect).ln() + ranking::ln_inside(case, suspect, inside.failing, inside.exposed)
 }
 
 fn ln_outside(case: &Case, outside: Counts, suspects: usize) -> f64 {

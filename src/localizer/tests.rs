@@ -20,15 +20,7 @@ fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed>
 fn case(pods: Vec<Vec<Exposed>>) -> Case {
     let pool_nodes = BTreeMap::from([("win".into(), 3), ("linux".into(), 5)]);
     let population = Population { nodes: 5, workloads: 20, images: 20, pools: 2 };
-    Case {
-        pods: pods.concat(),
-        accused_nodes: BTreeSet::new(),
-        population,
-        coincidence: 0.05,
-        machine_like: 1.0,
-        pool_nodes,
-        while_running: false,
-    }
+    Case { coincidence: 0.05, pool_nodes, ..Case::of(pods.concat(), population) }
 }
 
 /// The first explanation's suspect, and whether it may be called confirmed at 0.8.
