@@ -343,10 +343,10 @@ impl Correlator {
         let pod = matched.pod.and_then(|pod| report.pods.get(pod as usize));
         let pod = pod.map(|pod| self.inventory.saw(pod, matched.time));
         let placed = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|facts| facts.node.clone());
-        let node = matched.node.clone().or(placed);
-        if let Some(node) = &node {
+        if let Some(node) = &matched.node {
             self.inventory.saw_node(node, matched.time);
         }
+        let node = matched.node.clone().or(placed);
         let pod = match rule.accuses {
             Accuses::Pod => pod,
             Accuses::Node => None,

@@ -63,8 +63,8 @@ pub struct Case {
     pub pool_nodes: BTreeMap<Arc<str>, usize>,
     /// The pods failed while they ran, not as they started.
     pub while_running: bool,
-    /// Programs crashed and have not done so again: that happens to any program now and then.
-    pub mere_crashes: bool,
+    /// Nothing but programs that crashed once, which happens to any now and then, or failures that are old already.
+    pub doubtful: bool,
 }
 
 impl Case {
@@ -78,7 +78,7 @@ impl Case {
             machine_like: 1.0,
             pool_nodes: BTreeMap::new(),
             while_running: false,
-            mere_crashes: false,
+            doubtful: false,
         }
     }
 }

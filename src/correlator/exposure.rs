@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 use super::census::{Census, Running, Struck};
 use super::failures::Failures;
-use super::grouping::{are_mere_crashes, coincidence, is_dated, linked, machine_like};
+use super::grouping::{are_mere_crashes, are_old, coincidence, is_dated, linked, machine_like};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
 /// A pod that started at most this long before the onset counts as a fresh start.
@@ -76,7 +76,7 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
             (healthy, census.starting(&struck, oldest_start))
         }
     };
-    if manner == Manner::Running {
+    if manner != Manner::Starting {
         healthy.extend(setting.unheard_of());
     }
     let case = Case {
@@ -87,7 +87,7 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         machine_like: machine_like(view, members),
         pool_nodes: setting.pool_nodes.clone(),
         while_running: manner == Manner::Running,
-        mere_crashes: manner == Manner::Running && are_mere_crashes(view, members),
+        doubtful: are_old(view, members) || manner == Manner::Running && are_mere_crashes(view, members),
     };
     Some(Group { case, onset, newest })
 }

@@ -75,6 +75,9 @@ pub struct Failing {
 /// A pod that logs nothing for longer than this may have crashed in between; what follows is another run.
 const STEADY_GAP: Duration = Duration::from_secs(60);
 
+/// client-go's event recorder lets 25 events of one object pass, then one per 5 minutes.
+const EVENT_BURST: u64 = 20;
+
 impl Failing {
     fn new(at: Timestamp) -> Self {
         Failing {
@@ -106,7 +109,14 @@ impl Failing {
     /// Whether it has run without a match for long enough, counted from steady logging or from a container's start.
     pub fn has_recovered(&self, now: Timestamp, started: Option<Timestamp>, recovered_after: Duration) -> bool {
         let needed = self.run_needed(recovered_after);
-        self.steady_run() >= needed || started.is_some_and(|at| at > self.last && now.since(at) >= needed)
+        let started = started.filter(|at| *at > self.last && self.would_be_told());
+        self.steady_run() >= needed || started.is_some_and(|at| now.since(at) >= needed)
+    }
+
+    /// Whether silence after a start means that it runs: after a burst of events about one pod kubelet tells of no more
+    /// than one in five minutes.
+    fn would_be_told(&self) -> bool {
+        !self.chronic && self.matches < EVENT_BURST
     }
 
     /// A pod that always runs for a while before it fails has not recovered by running that long again.
@@ -124,7 +134,8 @@ impl Failing {
         if self.healthy_to.is_some_and(|to| to > at) {
             return;
         }
-        let since_start = started.filter(|started| *started > self.last).map_or(Duration::ZERO, |from| at.since(from));
+        let started = started.filter(|started| *started > self.last && self.would_be_told());
+        let since_start = started.map_or(Duration::ZERO, |from| at.since(from));
         let run = self.steady_run().max(since_start);
         if run >= self.run_needed(recovered_after) {
             (self.first, self.matches, self.chronic) = (at, 0, false);

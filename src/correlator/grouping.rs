@@ -87,6 +87,12 @@ fn base_rate(view: &View<'_>, rule: &Arc<str>, onset: Timestamp) -> f64 {
     (expected + seen) / (1800.0 + onset.since(from).as_secs_f64())
 }
 
+/// Whether most of the pods had failed for long when they were first heard of.
+pub fn are_old(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
+    let failing = members.iter().filter_map(|pod| view.failures.pods.get(pod));
+    failing.filter(|failing| failing.chronic).count() * 2 > members.len()
+}
+
 /// Whether all that is known is that programs crashed, and fewer than two of them again.
 pub fn are_mere_crashes(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
     let failing = members.iter().filter_map(|pod| view.failures.pods.get(pod));

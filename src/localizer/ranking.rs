@@ -186,7 +186,7 @@ pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
 
 /// What must hold beside the probability before a verdict is called confirmed.
 fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> bool {
-    if case.mere_crashes && !matches!(suspect, Suspect::Pod(_)) {
+    if case.doubtful && !matches!(suspect, Suspect::Pod(_)) {
         return false;
     }
     let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
