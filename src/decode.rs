@@ -11,6 +11,7 @@ use serde_json_borrow::Value;
 
 use crate::record::{Entry, Expect, Record};
 
+mod charset;
 mod cri;
 mod docker_json;
 mod embedded;
@@ -28,15 +29,22 @@ mod kube_event;
 mod kubernetes;
 mod message;
 mod metricbeat;
+mod msgpack;
 mod openshift;
+mod otlp;
 mod otlp_event;
 mod otlp_json;
+mod otlp_proto;
 mod pod_path;
+mod protobuf;
+mod rejected;
 mod text;
 mod vector;
 
 use found::Found;
 use json::Object;
+
+pub use rejected::{Reason, Rejected};
 
 /// Entries that one record may hold. An OTLP batch of the collector's default size has 8192.
 pub const MAX_ENTRIES_PER_RECORD: usize = 10_000;
@@ -69,6 +77,10 @@ macro_rules! producers {
 }
 
 producers! {
+    /// OpenTelemetry Collector, `otlp_proto`, its default: the same in protobuf.
+    OtlpProto = otlp_proto,
+    /// Fluent Bit out_kafka, `format msgpack`: a map, or a time and a map, of any producer below.
+    Msgpack = msgpack,
     /// OpenTelemetry Collector, `otlp_json`: many log records in one message, also of its event receivers.
     OtlpJson = otlp_json,
     /// `{"verb":…,"event":…}` of heptio/eventrouter.
@@ -108,6 +120,10 @@ struct Producer {
 }
 
 enum Reads {
+    Bytes {
+        recognises: fn(&[u8]) -> bool,
+        decode: DecodeBytes,
+    },
     Object {
         recognises: fn(&Object<'_>) -> bool,
         decode: for<'a> fn(Object<'a>, &mut Found<'a, '_>) -> Result<(), Rejected>,
@@ -133,83 +149,6 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// Why a record was refused. The record goes to the dead-letter topic with both.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rejected {
-    pub reason: Reason,
-    /// One line for people: what was wrong, where.
-    pub detail: String,
-}
-
-impl Rejected {
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Rejected { reason, detail: detail.into() }
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.detail)
-    }
-}
-
-impl std::error::Error for Rejected {}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Reason {
-    /// No value at all: it deletes a key from a compacted topic.
-    Tombstone,
-    /// A value of no bytes, or of blanks only.
-    Empty,
-    /// More bytes than the caller reads, or more entries than [`MAX_ENTRIES_PER_RECORD`].
-    TooLarge,
-    InvalidUtf8,
-    InvalidJson,
-    /// A good record, but no Kubernetes event, on an input of events.
-    NotAnEvent,
-    /// An API server's audit record, which also calls itself an `Event`.
-    AuditRecord,
-    /// An object without a message under any usual name.
-    NoMessage,
-    /// Not the shape of its format.
-    UnknownShape,
-}
-
-impl Reason {
-    pub const ALL: &'static [Reason] = &[
-        Reason::Tombstone,
-        Reason::Empty,
-        Reason::TooLarge,
-        Reason::InvalidUtf8,
-        Reason::InvalidJson,
-        Reason::NotAnEvent,
-        Reason::AuditRecord,
-        Reason::NoMessage,
-        Reason::UnknownShape,
-    ];
-
-    /// Kebab-case, for headers and metric labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Tombstone => "tombstone",
-            Reason::Empty => "empty",
-            Reason::TooLarge => "too-large",
-            Reason::InvalidUtf8 => "invalid-utf8",
-            Reason::InvalidJson => "invalid-json",
-            Reason::NotAnEvent => "not-an-event",
-            Reason::AuditRecord => "audit-record",
-            Reason::NoMessage => "no-message",
-            Reason::UnknownShape => "unknown-shape",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -243,13 +182,36 @@ fn require_event(entries: &[Entry<'_>]) -> Result<(), Rejected> {
 
 fn decode_value<'a>(record: &Record<'a>, format: Format, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     let bytes = record.value.ok_or_else(|| Rejected::new(Reason::Tombstone, "no value"))?;
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Rejected::new(Reason::InvalidUtf8, format!("not UTF-8 from byte {}", error.valid_up_to())))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_ascii().is_empty() {
-        return Err(Rejected::new(Reason::Empty, format!("{} bytes, all blank", bytes.len())));
+    let producer = format.producer();
+    if let Some(decode) = binary(producer, bytes) {
+        return decode(bytes, found);
     }
-    match format.producer() {
+    match charset::text(bytes)? {
+        Cow::Borrowed(text) => decode_known(text, producer, found),
+        Cow::Owned(text) => {
+            let mut entries = Vec::new();
+            decode_known(&text, producer, &mut Found::new(&mut entries))?;
+            entries.into_iter().try_for_each(|entry| found.push(entry.into_owned()))
+        }
+    }
+}
+
+type DecodeBytes = for<'a> fn(&'a [u8], &mut Found<'a, '_>) -> Result<(), Rejected>;
+
+/// How to read a value that is no text: by the producer named, or whichever recognises it.
+fn binary(producer: Option<&Producer>, bytes: &[u8]) -> Option<DecodeBytes> {
+    match producer {
+        Some(Producer { reads: Reads::Bytes { decode, .. }, .. }) => Some(*decode),
+        Some(_) => None,
+        None => PRODUCERS.iter().find_map(|producer| match producer.reads {
+            Reads::Bytes { recognises, decode } => recognises(bytes).then_some(decode),
+            _ => None,
+        }),
+    }
+}
+
+fn decode_known<'a>(text: &'a str, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    match producer {
         Some(Producer { reads: Reads::Line { decode, .. }, .. }) => decode(Cow::Borrowed(text), found),
         producer => decode_text(text, producer, found),
     }
@@ -301,7 +263,7 @@ fn decode_object<'a>(
         Some(Reads::Object { decode, .. }) => Some(decode),
         _ => PRODUCERS.iter().find_map(|producer| match &producer.reads {
             Reads::Object { recognises, decode } => recognises(&object).then_some(decode),
-            Reads::Line { .. } => None,
+            Reads::Line { .. } | Reads::Bytes { .. } => None,
         }),
     };
     match decode {

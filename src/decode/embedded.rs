@@ -1,13 +1,11 @@
 //! Records inside a message: an event that eventrouter or event-exporter printed and a shipper passed on as a log
 //! line, and Docker's own JSON line where the shipper had no parser for it. One level deep, no further.
 
-use std::borrow::Cow;
-
 use serde_json_borrow::Value;
 
 use super::json::{Object, time};
 use super::{event, event_exporter, eventrouter, k8s_objects, kube_event};
-use crate::record::{KubeEvent, LogEntry, ObjectRef};
+use crate::record::{KubeEvent, LogEntry};
 use crate::time::Timestamp;
 
 /// The event that a log's message is, if it is one. Its cluster is the log's where it names none itself.
@@ -17,7 +15,7 @@ pub(super) fn event<'a>(log: &LogEntry<'a>) -> Option<KubeEvent<'a>> {
         return None;
     }
     let object = Object::from_value(serde_json::from_str::<Value<'_>>(text).ok()?)?;
-    let mut event = owned(unwrap_event(object)?);
+    let mut event = unwrap_event(object)?.into_owned();
     event.cluster = event.cluster.or_else(|| log.cluster.clone());
     event.time = event.time.or(log.time);
     Some(event)
@@ -37,29 +35,6 @@ fn unwrap_event(object: Object<'_>) -> Option<KubeEvent<'_>> {
         event::read(object)
     } else {
         None
-    }
-}
-
-fn owned<'b>(event: KubeEvent<'_>) -> KubeEvent<'b> {
-    fn own<'b>(text: Cow<'_, str>) -> Cow<'b, str> {
-        Cow::Owned(text.into_owned())
-    }
-    KubeEvent {
-        uid: event.uid.map(own),
-        reason: own(event.reason),
-        event_type: own(event.event_type),
-        message: own(event.message),
-        object: ObjectRef {
-            kind: own(event.object.kind),
-            namespace: own(event.object.namespace),
-            name: own(event.object.name),
-            uid: event.object.uid.map(own),
-        },
-        node: event.node.map(own),
-        count: event.count,
-        time: event.time,
-        component: own(event.component),
-        cluster: event.cluster.map(own),
     }
 }
 

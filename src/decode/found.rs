@@ -40,7 +40,7 @@ impl<'a, 'v> Found<'a, 'v> {
         }
     }
 
-    fn push(&mut self, entry: Entry<'a>) -> Result<(), Rejected> {
+    pub(super) fn push(&mut self, entry: Entry<'a>) -> Result<(), Rejected> {
         if self.entries.len() >= self.limit {
             let detail = format!("more than {MAX_ENTRIES_PER_RECORD} entries in one record");
             return Err(Rejected::new(Reason::TooLarge, detail));

@@ -47,7 +47,13 @@ pub(super) fn from_value(value: Value<'_>) -> Cow<'_, str> {
 }
 
 /// Takes off colours and the line's end. Blanks stay: indentation tells stack traces apart.
+///
+/// NULs go as well: they are what is left of UTF-16 that was read as bytes, before or after each letter, depending on
+/// where the line was cut out.
 pub(super) fn clean(message: &mut Cow<'_, str>) {
+    if message.contains('\0') {
+        message.to_mut().retain(|c| c != '\0');
+    }
     if message.contains('\u{1b}') {
         *message = Cow::Owned(without_escapes(message));
     }
@@ -129,6 +135,8 @@ mod tests {
             ("\u{1b}7odd \u{1b}[31é", "7odd é"),
             ("\u{1b}", ""),
             ("  indented", "  indented"),
+            ("E\0r\0r\0o\0r\0\r\0", "Error"),
+            ("\0E\0r\0r\0o\0r\0\r\0\n", "Error"),
             ("\n", ""),
         ];
         for (text, expected) in cases {

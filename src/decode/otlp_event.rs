@@ -8,7 +8,7 @@ use serde_json_borrow::Value;
 use super::event::node_without_host;
 use super::json::{Object, time, unsigned};
 use super::message;
-use super::otlp_json::Origin;
+use super::otlp::Origin;
 use crate::record::{KubeEvent, ObjectRef};
 use crate::time::Timestamp;
 
