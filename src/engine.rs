@@ -43,7 +43,7 @@ impl Engine {
     }
 
     pub fn end(&mut self, slot: Slot) {
-        self.scanner.end(slot);
+        self.scanner.end(&self.matcher, slot);
     }
 
     pub fn is_full(&self) -> bool {

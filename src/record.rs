@@ -79,6 +79,27 @@ pub struct LogEntry<'a> {
     pub time: Option<Timestamp>,
     pub cluster: Option<Cow<'a, str>>,
     pub source: Source<'a>,
+    /// Where its producer says so.
+    pub stream: Option<Stream>,
+    /// The runtime cut the line here: it goes on in a later record of the same container and stream.
+    pub partial: bool,
+}
+
+/// What a container wrote to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "stdout" => Some(Stream::Stdout),
+            "stderr" => Some(Stream::Stderr),
+            _ => None,
+        }
+    }
 }
 
 /// Who wrote a log line, as far as its producer knew. Empty strings in records are `None` here.
@@ -160,6 +181,8 @@ impl LogEntry<'_> {
             time: self.time,
             cluster: self.cluster.map(owned),
             source: self.source.into_owned(),
+            stream: self.stream,
+            partial: self.partial,
         }
     }
 }

@@ -4,8 +4,8 @@
 use serde_json_borrow::Value;
 
 use super::json::{Object, time};
-use super::{event, event_exporter, eventrouter, k8s_objects, kube_event};
-use crate::record::{KubeEvent, LogEntry};
+use super::{docker_json, event, event_exporter, eventrouter, k8s_objects, kube_event};
+use crate::record::{KubeEvent, LogEntry, Stream};
 use crate::time::Timestamp;
 
 /// The event that a log's message is, if it is one. Its cluster is the log's where it names none itself.
@@ -41,6 +41,8 @@ fn unwrap_event(object: Object<'_>) -> Option<KubeEvent<'_>> {
 pub(super) struct DockerLine {
     pub(super) message: String,
     pub(super) time: Option<Timestamp>,
+    pub(super) stream: Option<Stream>,
+    pub(super) partial: bool,
 }
 
 /// Docker's json-file line as the text of a message.
@@ -50,11 +52,10 @@ pub(super) fn docker_line(message: &str) -> Option<DockerLine> {
     }
     let mut object = Object::from_value(serde_json::from_str::<Value<'_>>(message).ok()?)?;
     let time = object.get("time").and_then(time);
-    if !object.has("stream") {
-        return None;
-    }
-    let line = object.take_text("log").unwrap_or_default().into_owned();
-    Some(DockerLine { message: line, time })
+    let stream = Stream::from_name(object.get_text("stream")?);
+    let message = object.take_text("log").unwrap_or_default().into_owned();
+    let partial = docker_json::is_partial(&message);
+    Some(DockerLine { message, time, stream, partial })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::found::Found;
 use super::json::Object;
 use super::{Producer, Reads, Rejected, kubernetes, message};
-use crate::record::LogEntry;
+use crate::record::{LogEntry, Stream};
 
 pub(super) static PRODUCER: Producer = Producer {
     name: "fluent-bit",
@@ -39,7 +39,18 @@ pub(super) fn log_around<'a>(object: &mut Object<'a>, message: Cow<'a, str>) -> 
     let kubernetes = object.take_object("kubernetes").unwrap_or_default();
     let (source, kubernetes_cluster) = kubernetes::source(kubernetes);
     let cluster = cluster(object).or(kubernetes_cluster);
-    LogEntry { message, time, cluster, source }
+    let stream = object.get_text("stream").and_then(Stream::from_name);
+    LogEntry { message, time, cluster, source, stream, partial: is_partial(object) }
+}
+
+/// The marks of a line that was cut: CRI's tag under the names of Fluent Bit's and Fluentd's parsers, Vector's
+/// `_partial`, and those of Docker's fluentd log driver.
+fn is_partial(object: &Object<'_>) -> bool {
+    let yes =
+        |key| object.get(key).is_some_and(|value| value.as_bool() == Some(true) || value.as_str() == Some("true"));
+    ["_p", "logtag"].iter().any(|key| object.get_text(key) == Some("P"))
+        || yes("_partial")
+        || (yes("partial_message") && !yes("partial_last"))
 }
 
 /// The cluster as a plain field.
@@ -51,7 +62,7 @@ fn cluster<'a>(object: &mut Object<'a>) -> Option<Cow<'a, str>> {
 mod tests {
     use crate::decode::Format;
     use crate::decode::tests::{log, origin};
-    use crate::record::Owner;
+    use crate::record::{Owner, Stream};
     use crate::time::Timestamp;
 
     #[test]
@@ -86,6 +97,24 @@ mod tests {
         for (time, millis) in cases {
             let value = format!(r#"{{{time},"log":"a","kubernetes":{{"host":"n1"}}}}"#);
             assert_eq!(log(&value, Format::FluentBit).time, Some(Timestamp::from_millis(millis)), "{time}");
+        }
+    }
+
+    #[test]
+    fn knows_parts_of_lines() {
+        let cases = [
+            (r#""logtag":"P""#, true),
+            (r#""_p":"P""#, true),
+            (r#""_p":"F""#, false),
+            (r#""_partial":true"#, true),
+            (r#""_partial":7"#, false),
+            (r#""partial_message":"true","partial_last":"false""#, true),
+            (r#""partial_message":"true","partial_last":"true""#, false),
+        ];
+        for (mark, partial) in cases {
+            let value = format!(r#"{{"log":"a","stream":"stderr",{mark},"kubernetes":{{"host":"n1"}}}}"#);
+            let log = log(&value, Format::FluentBit);
+            assert_eq!((log.partial, log.stream), (partial, Some(Stream::Stderr)), "{mark}");
         }
     }
 

@@ -25,11 +25,14 @@ impl<'a, 'v> Found<'a, 'v> {
         if let Some(line) = embedded::docker_line(&log.message) {
             log.message = line.message.into();
             log.time = line.time.or(log.time);
+            log.stream = line.stream.or(log.stream);
+            log.partial |= line.partial;
         }
         if let Some(line) = cri::Line::parse(&log.message) {
-            let (start, time) = (line.message_start, line.time);
-            message::cut_start(&mut log.message, start);
-            log.time = Some(time);
+            log.time = Some(line.time);
+            log.stream = Some(line.stream);
+            log.partial |= line.partial;
+            message::cut_start(&mut log.message, line.message_start);
         }
         match embedded::event(&log) {
             Some(event) => self.event(event),

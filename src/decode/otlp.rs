@@ -8,7 +8,7 @@ use super::found::Found;
 use super::json::{Object, text};
 use super::kubernetes::{ecs_owner_kind, fill, prefer_top_owner};
 use super::{Reason, Rejected, event, k8s_objects, kube_event, message, otlp_event, pod_path};
-use crate::record::{LogEntry, Source};
+use crate::record::{LogEntry, Source, Stream};
 use crate::time::Timestamp;
 
 /// One log record; its attributes are in its [`Origin`].
@@ -26,6 +26,8 @@ pub(super) struct Origin<'a> {
     pub(super) source: Source<'a>,
     pub(super) cluster: Option<Cow<'a, str>>,
     path: Option<Cow<'a, str>>,
+    stream: Option<Stream>,
+    partial: bool,
     /// Attributes of the k8s_events receiver, by their keys.
     pub(super) event: Object<'a>,
 }
@@ -47,6 +49,8 @@ impl<'a> Origin<'a> {
             "container.image.name" | "kubernetes.container_image" => &mut source.image,
             "k8s.cluster.name" => &mut self.cluster,
             "log.file.path" => &mut self.path,
+            "log.iostream" => return self.stream = Stream::from_name(&value),
+            "logtag" => return self.partial = value == "P",
             key => {
                 let kind = key.strip_prefix("k8s.").and_then(|key| key.strip_suffix(".name"));
                 if let Some(kind) = kind.and_then(ecs_owner_kind) {
@@ -56,6 +60,11 @@ impl<'a> Origin<'a> {
             }
         };
         fill(field, Some(value));
+    }
+
+    fn log(self, message: Cow<'a, str>, time: Option<Timestamp>) -> LogEntry<'a> {
+        let Origin { source, cluster, stream, partial, .. } = self;
+        LogEntry { message, time, cluster, source, stream, partial }
     }
 }
 
@@ -77,7 +86,7 @@ pub(super) fn push<'a>(
     }
     // A record without a body is legal, and its container did run.
     let message = body.map(message::from_value).unwrap_or_default();
-    found.log(LogEntry { message, time, cluster: origin.cluster, source: origin.source })
+    found.log(origin.log(message, time))
 }
 
 /// A map: an Event, watched or pulled, or a structured log.
@@ -97,7 +106,7 @@ fn object_body<'a>(
     if !kube_event::recognises(&object) || event::is_audit(&object) {
         let message =
             message::take(&mut object, message::KEYS).unwrap_or_else(|| message::from_value(object.into_value()));
-        return found.log(LogEntry { message, time, cluster: origin.cluster, source: origin.source });
+        return found.log(origin.log(message, time));
     }
     match event::read(object) {
         Some(mut event) => {

@@ -260,6 +260,9 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("matches_per_report", &mut batch.matches_per_report, |item| item.number(1..=1_000_000));
     section.read("pods_per_report", &mut batch.pods_per_report, |item| item.number(1..=1_000_000));
     section.read("sample_bytes", &mut batch.sample_bytes, |item| item.bytes(0..=1 << 16));
+    section.read("joined_bytes", &mut batch.joined_bytes, |item| item.bytes(0..=1 << 26));
+    section.read("open_lines", &mut batch.open_lines, |item| item.number(1..=100_000));
+    section.read("join_within", &mut batch.join_within, |item| item.duration_within(SECOND..=HOUR));
     let state = &mut settings.correlator.limits;
     section.read("nodes", &mut state.nodes, |item| item.number(1..=MANY));
     section.read("pods", &mut state.pods, |item| item.number(1..=MANY));

@@ -111,6 +111,9 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.plain("matches_per_report", batch.matches_per_report);
     yaml.plain("pods_per_report", batch.pods_per_report);
     yaml.bytes("sample_bytes", batch.sample_bytes);
+    yaml.bytes("joined_bytes", batch.joined_bytes);
+    yaml.plain("open_lines", batch.open_lines);
+    yaml.duration("join_within", batch.join_within);
     let state = &settings.correlator.limits;
     yaml.plain("nodes", state.nodes);
     yaml.plain("pods", state.pods);

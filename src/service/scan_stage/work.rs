@@ -131,6 +131,9 @@ impl<'s> Work<'s> {
         match self.scanner.scan(&self.matcher, reading.slot, &record) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
+                if scanned.cut_lines > 0 {
+                    self.shared.limit_hit("open_lines");
+                }
                 Ok(())
             }
             Err(rejected) => self.reject(message, &rejected),
@@ -294,7 +297,7 @@ impl<'s> Work<'s> {
 
     pub fn end_all(&mut self) {
         for reading in &self.owned {
-            self.scanner.end(reading.slot);
+            self.scanner.end(&self.matcher, reading.slot);
         }
     }
 }
