@@ -27,6 +27,7 @@ mod json_lines;
 mod k8s_objects;
 mod kube_event;
 mod kubernetes;
+mod log_monitor;
 mod message;
 mod metricbeat;
 mod msgpack;
@@ -109,6 +110,8 @@ producers! {
     Json = json_lines,
     /// The files that container runtimes write, `<time> <stream> <tag> <message>`.
     Cri = cri,
+    /// LogMonitor's JSON around a line, which may be none: it does not escape what the process wrote.
+    LogMonitor = log_monitor,
     /// Lines of plain text.
     Text = text,
 }
@@ -220,7 +223,7 @@ fn decode_known<'a>(text: &'a str, producer: Option<&Producer>, found: &mut Foun
 /// A value of which is known at most that its format is JSON (`producer` reads objects), or nothing (`None`).
 fn decode_text<'a>(text: &'a str, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     let start = text.trim_ascii_start();
-    let certain = producer.is_some() || start.starts_with('{');
+    let certain = producer.is_some() || (start.starts_with('{') && !log_monitor::recognises(start));
     if !certain && !may_be_json(start) {
         return decode_line(Cow::Borrowed(text), found);
     }

@@ -1,23 +1,26 @@
-//! From bytes to text. Nearly all is UTF-8; the rest is what Windows programs print: a code page of the system (what
-//! is not ASCII becomes U+FFFD, and signatures are ASCII) or UTF-16 (whose NULs [`super::message::clean`] drops).
+//! From bytes to text. Nearly all is UTF-8; the rest is what Windows programs print: UTF-16, or a code page of the system
+//! (what is not ASCII becomes U+FFFD there, and signatures are ASCII). UTF-16 of nothing but ASCII is UTF-8 as well,
+//! with NULs that [`super::message::clean`] drops.
 
 use std::borrow::Cow;
 
 use super::{Reason, Rejected};
+
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF16_LE_MARK: &[u8] = b"\xff\xfe";
+const UTF16_BE_MARK: &[u8] = b"\xfe\xff";
 
 /// The text of a value that is no binary format.
 ///
 /// # Errors
 /// It is blank, or no text in any encoding.
 pub(super) fn text(bytes: &[u8]) -> Result<Cow<'_, str>, Rejected> {
-    let bare = without_mark(bytes);
-    let text = match std::str::from_utf8(bare) {
+    let text = match std::str::from_utf8(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes)) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) if may_be_text(bare) => String::from_utf8_lossy(bare),
-        Err(error) => {
+        Err(error) => other_encoding(bytes).ok_or_else(|| {
             let detail = format!("not UTF-8 from byte {}, nor text of another encoding", error.valid_up_to());
-            return Err(Rejected::new(Reason::InvalidUtf8, detail));
-        }
+            Rejected::new(Reason::InvalidUtf8, detail)
+        })?,
     };
     if text.trim_ascii().is_empty() {
         return Err(Rejected::new(Reason::Empty, format!("{} bytes, all blank", bytes.len())));
@@ -25,17 +28,33 @@ pub(super) fn text(bytes: &[u8]) -> Result<Cow<'_, str>, Rejected> {
     Ok(text)
 }
 
-/// Without a byte order mark of UTF-8 or UTF-16.
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
-    marks.into_iter().find_map(|mark| bytes.strip_prefix(mark)).unwrap_or(bytes)
+/// Binary formats have control characters within a few bytes: they are no text in any encoding.
+fn other_encoding(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let text = match utf16(bytes) {
+        Some(text) => Cow::Owned(text),
+        None => String::from_utf8_lossy(bytes),
+    };
+    let is_foreign = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{1b}');
+    (!text.contains(is_foreign)).then_some(text)
 }
 
-/// Binary formats have control characters within a few bytes; of UTF-16 in Latin letters half are NULs.
-fn may_be_text(bytes: &[u8]) -> bool {
-    let nulls = bytes.iter().filter(|&&byte| byte == 0).count();
-    let is_control = |byte: u8| byte.is_ascii_control() && !matches!(byte, 0 | b'\t' | b'\n' | b'\r' | 0x1b);
-    (nulls == 0 || nulls * 3 > bytes.len()) && !bytes.iter().any(|&byte| is_control(byte))
+/// UTF-16 is known by its mark, or by the NULs that every other byte of Latin text is.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let nulls = |start: usize| bytes.iter().skip(start).step_by(2).filter(|&&byte| byte == 0).count();
+    let most = |count: usize| count * 2 > bytes.len() / 2;
+    let (bytes, unit): (_, fn([u8; 2]) -> u16) = if let Some(rest) = bytes.strip_prefix(UTF16_LE_MARK) {
+        (rest, u16::from_le_bytes)
+    } else if let Some(rest) = bytes.strip_prefix(UTF16_BE_MARK) {
+        (rest, u16::from_be_bytes)
+    } else if most(nulls(1)) {
+        (bytes, u16::from_le_bytes)
+    } else if most(nulls(0)) {
+        (bytes, u16::from_be_bytes)
+    } else {
+        return None;
+    };
+    let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    Some(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
 }
 
 #[cfg(test)]
@@ -46,8 +65,15 @@ mod tests {
     fn tells_text_from_other_bytes() {
         assert_eq!(text("\u{feff}text".as_bytes()), Ok("text".into()));
         assert_eq!(text(b"f\xfcr"), Ok("f\u{fffd}r".into()));
-        assert_eq!(text(b"\xff\xfea\0b\0"), Ok("a\0b\0".into()));
-        assert_eq!(text(b"\xfc\0a\0b\0c\0"), Ok("\u{fffd}\0a\0b\0c\0".into()));
+        for (bytes, expected) in [
+            (b"\xff\xfea\0b\0".as_slice(), "ab"),
+            (b"\xfe\xff\0a\0b", "ab"),
+            (b"\xfc\0a\0b\0c\0", "\u{fc}abc"),
+            (b"\0\xfc\0a\0b\0c", "\u{fc}abc"),
+            (b"a\0\x7e\x01b\0\r\0\n\0\xfc\0", "a\u{17e}b\r\n\u{fc}"),
+        ] {
+            assert_eq!(text(bytes), Ok(expected.into()), "{bytes:?}");
+        }
         for bytes in [b"\x00\xff binary".as_slice(), b"\x01\xff", b"a long line with one \0 and \xff"] {
             assert_eq!(text(bytes).unwrap_err().reason, Reason::InvalidUtf8, "{bytes:?}");
         }

@@ -8,10 +8,12 @@ use super::{docker_json, event, event_exporter, eventrouter, k8s_objects, kube_e
 use crate::record::{KubeEvent, LogEntry, Stream};
 use crate::time::Timestamp;
 
+const EVENT_KEYS: [&str; 3] = ["\"involvedObject\"", "\"regarding\"", "\"InvolvedObject\""];
+
 /// The event that a log's message is, if it is one. Its cluster is the log's where it names none itself.
 pub(super) fn event<'a>(log: &LogEntry<'a>) -> Option<KubeEvent<'a>> {
     let text = log.message.trim_ascii();
-    if !text.starts_with('{') || !(text.contains("\"involvedObject\"") || text.contains("\"regarding\"")) {
+    if !text.starts_with('{') || !EVENT_KEYS.iter().any(|key| text.contains(key)) {
         return None;
     }
     let object = Object::from_value(serde_json::from_str::<Value<'_>>(text).ok()?)?;

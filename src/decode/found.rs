@@ -1,6 +1,6 @@
 //! Where producers put what they find: the bound on entries, and what holds for every message, are kept here once.
 
-use super::{MAX_ENTRIES_PER_RECORD, Reason, Rejected, cri, embedded, message};
+use super::{MAX_ENTRIES_PER_RECORD, Reason, Rejected, cri, embedded, log_monitor, message};
 use crate::record::{Entry, KubeEvent, LogEntry};
 
 /// The entries of one record.
@@ -38,6 +38,8 @@ impl<'a, 'v> Found<'a, 'v> {
             Some(event) => self.event(event),
             None => {
                 message::clean(&mut log.message);
+                log_monitor::unwrap(&mut log.message);
+                message::unfold(&mut log.message);
                 self.push(Entry::Log(log))
             }
         }
