@@ -22,6 +22,7 @@ mod filebeat;
 mod fluent_bit;
 mod fluentd;
 mod found;
+mod input;
 mod json;
 mod json_lines;
 mod k8s_objects;
@@ -45,6 +46,7 @@ mod vector;
 use found::Found;
 use json::Object;
 
+pub use input::{Fields, Input, Pointer};
 pub use rejected::{Reason, Rejected};
 
 /// Entries that one record may hold. An OTLP batch of the collector's default size has 8192.
@@ -159,14 +161,10 @@ impl fmt::Display for Format {
 ///
 /// A record may rightly hold nothing (the deletion of an expired event, an empty batch). Where at least one entry of
 /// a record is an event, an input of events passes its log entries on too rather than lose them.
-pub fn decode<'a>(
-    record: &Record<'a>,
-    format: Format,
-    expect: Expect,
-    entries: &mut Vec<Entry<'a>>,
-) -> Result<(), Rejected> {
+pub fn decode<'a>(record: &Record<'a>, input: &Input, entries: &mut Vec<Entry<'a>>) -> Result<(), Rejected> {
     let before = entries.len();
-    let outcome = decode_value(record, format, &mut Found::new(entries)).and_then(|()| match expect {
+    let mut found = Found::new(entries, &input.fields);
+    let outcome = decode_value(record, input.format, &mut found).and_then(|()| match input.expect {
         Expect::Events => require_event(&entries[before..]),
         Expect::Logs | Expect::Either => Ok(()),
     });
@@ -193,7 +191,7 @@ fn decode_value<'a>(record: &Record<'a>, format: Format, found: &mut Found<'a, '
         Cow::Borrowed(text) => decode_known(text, producer, found),
         Cow::Owned(text) => {
             let mut entries = Vec::new();
-            decode_known(&text, producer, &mut Found::new(&mut entries))?;
+            decode_known(&text, producer, &mut Found::new(&mut entries, found.fields()))?;
             entries.into_iter().try_for_each(|entry| found.push(entry.into_owned()))
         }
     }
@@ -262,6 +260,21 @@ fn decode_object<'a>(
     if event::is_audit(&object) {
         return Err(Rejected::new(Reason::AuditRecord, "an audit record, not a Kubernetes event"));
     }
+    if found.fields().is_empty() {
+        return decode_with(object, producer, found);
+    }
+    let pointed = found.fields().read(&object);
+    let before = found.len();
+    match pointed.message.clone() {
+        Some(message) => json_lines::decode_around(object, message, found)?,
+        None => decode_with(object, producer, found)?,
+    }
+    found.since(before).for_each(|entry| pointed.apply(entry));
+    Ok(())
+}
+
+/// Reads an object by its producer, or whichever recognises it.
+fn decode_with<'a>(object: Object<'a>, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     let decode = match producer.map(|producer| &producer.reads) {
         Some(Reads::Object { decode, .. }) => Some(decode),
         _ => PRODUCERS.iter().find_map(|producer| match &producer.reads {

@@ -63,6 +63,14 @@ impl Entry<'_> {
         }
     }
 
+    pub fn set_cluster(&mut self, name: String) {
+        let cluster = match self {
+            Entry::Log(log) => &mut log.cluster,
+            Entry::Event(event) => &mut event.cluster,
+        };
+        *cluster = Some(Cow::Owned(name));
+    }
+
     pub fn message(&self) -> &str {
         match self {
             Entry::Log(log) => &log.message,

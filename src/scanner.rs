@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decode::{self, Format, Reason, Rejected};
-use crate::record::{Entry, Expect, Partition, Record};
+use crate::decode::{self, Input, Reason, Rejected};
+use crate::record::{Entry, Partition, Record};
 use crate::report::{Progress, Report, VERSION};
 use crate::time::Timestamp;
 
@@ -95,8 +95,7 @@ pub struct Scanner {
 /// A partition that the scanner owns.
 struct Owned {
     partition: Partition,
-    format: Format,
-    expect: Expect,
+    input: Input,
     first: i64,
     next: i64,
     rejected: u64,
@@ -125,15 +124,14 @@ impl Scanner {
     }
 
     /// Starts to own a partition. Owning it already is fine: the slot stays the same.
-    pub fn assign(&mut self, partition: Partition, format: Format, expect: Expect) -> Slot {
+    pub fn assign(&mut self, partition: Partition, input: Input) -> Slot {
         let is_it = |slot: &Option<Owned>| slot.as_ref().is_some_and(|owned| owned.partition == partition);
         if let Some(at) = self.slots.iter().position(is_it) {
             return Slot(at);
         }
         let owned = Owned {
             partition,
-            format,
-            expect,
+            input,
             first: 0,
             next: 0,
             rejected: 0,
@@ -164,20 +162,35 @@ impl Scanner {
 
     /// Decodes and matches one record. A rejected one counts as covered too: the caller dead-letters it.
     pub fn scan(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>) -> Result<Scanned, Rejected> {
+        self.scan_from(matcher, slot, record, None)
+    }
+
+    /// The same for a record of which a header names the `cluster`; what it says itself goes first.
+    pub fn scan_from(
+        &mut self,
+        matcher: &Matcher,
+        slot: Slot,
+        record: &Record<'_>,
+        cluster: Option<&str>,
+    ) -> Result<Scanned, Rejected> {
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
             return Ok(Scanned::default());
         };
         owned.cover(record);
         let mut entries = Vec::new();
         let decoded = check_size(record, self.options.limits.record_bytes)
-            .and_then(|()| decode::decode(record, owned.format, owned.expect, &mut entries));
+            .and_then(|()| decode::decode(record, &owned.input, &mut entries));
         if let Err(rejected) = decoded {
             owned.rejected += 1;
             return Err(rejected);
         }
         let mut scanned = Scanned::default();
-        for entry in entries {
+        let cluster = cluster.filter(|name| !name.is_empty()).or(owned.input.cluster.as_deref()).map(str::to_owned);
+        for mut entry in entries {
             scanned.entries += 1;
+            if let (None, Some(cluster)) = (entry.cluster(), &cluster) {
+                entry.set_cluster(cluster.clone());
+            }
             self.take_in(matcher, slot, record, entry, &mut scanned);
         }
         Ok(scanned)

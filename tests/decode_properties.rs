@@ -1,7 +1,7 @@
 //! Decoding under arbitrary and damaged input: it never panics, keeps its promises about what it hands out, and finds
 //! the same message in every producer's shape.
 
-use faultline::decode::{Format, MAX_ENTRIES_PER_RECORD, Reason, Rejected, decode};
+use faultline::decode::{Format, Input, MAX_ENTRIES_PER_RECORD, Reason, Rejected, decode};
 use faultline::record::{Entry, Expect, KubeEvent, LogEntry, Record};
 use faultline::scenario;
 use faultline::time::Timestamp;
@@ -15,7 +15,7 @@ const EXPECTS: [Expect; 3] = [Expect::Logs, Expect::Events, Expect::Either];
 fn run(value: &[u8], format: Format, expect: Expect) -> Result<Vec<Entry<'_>>, Rejected> {
     let record = Record { offset: 1, timestamp: None, value: Some(value) };
     let mut entries = Vec::new();
-    let outcome = decode(&record, format, expect, &mut entries);
+    let outcome = decode(&record, &Input::new(format, expect), &mut entries);
     assert!(outcome.is_ok() || entries.is_empty(), "entries in spite of {outcome:?}");
     outcome.map(|()| entries)
 }

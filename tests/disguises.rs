@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faultline::bundled;
-use faultline::decode::{Format, decode};
+use faultline::decode::{Format, Input, decode};
 use faultline::record::{Expect, Record};
 use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::{Matcher, Scratch};
@@ -83,7 +83,7 @@ fn records(message: &str) -> Vec<(&'static str, Vec<u8>)> {
 fn hits(matcher: &Matcher, value: &[u8]) -> Result<Vec<String>, String> {
     let record = Record { offset: 0, timestamp: None, value: Some(value) };
     let mut entries = Vec::new();
-    decode(&record, Format::Auto, Expect::Logs, &mut entries).map_err(|rejected| rejected.to_string())?;
+    decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut entries).map_err(|rejected| rejected.to_string())?;
     let mut found = Vec::new();
     for entry in &entries {
         matcher.scan(entry, &mut Scratch::default(), |hit| {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use comfy_table::Table;
-use faultline::decode::{Format, Reason, decode};
-use faultline::record::{Entry, Expect, Record};
+use faultline::decode::{Input, Reason, decode};
+use faultline::record::{Entry, Record};
 use faultline::replay::source::{Content, DEFAULT_MAX_LINE_BYTES, Source};
 
 /// Files (or folders) of which some records are rightly rejected, and why.
@@ -114,7 +114,7 @@ fn count(value: &[u8], tally: &mut Tally) {
     tally.records += 1;
     let record = Record { offset: 0, timestamp: None, value: Some(value) };
     let mut entries = Vec::new();
-    if let Err(rejected) = decode(&record, Format::Auto, Expect::Either, &mut entries) {
+    if let Err(rejected) = decode(&record, &Input::default(), &mut entries) {
         tally.rejected.push((rejected.reason, rejected.detail));
     }
     for entry in &entries {

@@ -1,18 +1,33 @@
 //! Where producers put what they find: the bound on entries, and what holds for every message, are kept here once.
 
-use super::{MAX_ENTRIES_PER_RECORD, Reason, Rejected, cri, embedded, log_monitor, message};
+use super::{Fields, MAX_ENTRIES_PER_RECORD, Reason, Rejected, cri, embedded, log_monitor, message};
 use crate::record::{Entry, KubeEvent, LogEntry};
 
 /// The entries of one record.
 pub(super) struct Found<'a, 'v> {
     entries: &'v mut Vec<Entry<'a>>,
     limit: usize,
+    fields: &'v Fields,
 }
 
 impl<'a, 'v> Found<'a, 'v> {
-    pub(super) fn new(entries: &'v mut Vec<Entry<'a>>) -> Self {
+    pub(super) fn new(entries: &'v mut Vec<Entry<'a>>, fields: &'v Fields) -> Self {
         let limit = entries.len() + MAX_ENTRIES_PER_RECORD;
-        Found { entries, limit }
+        Found { entries, limit, fields }
+    }
+
+    /// Where the input has its fields.
+    pub(super) fn fields(&self) -> &'v Fields {
+        self.fields
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entries found since there were `before`.
+    pub(super) fn since(&mut self, before: usize) -> impl Iterator<Item = &mut Entry<'a>> {
+        self.entries.iter_mut().skip(before)
     }
 
     pub(super) fn event(&mut self, event: KubeEvent<'a>) -> Result<(), Rejected> {

@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
     use crate::decode::tests::{events_of, logs_of, origin};
-    use crate::decode::{Expect, Format};
+    use crate::decode::{Expect, Format, Input};
 
     fn string(text: &str) -> AnyValue {
         AnyValue { value: Some(Any::StringValue(text.to_owned())) }
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(logs_of(&nested(100), Format::OtlpProto).len(), 1);
         let record = nested(200);
         let record = crate::record::Record { offset: 0, timestamp: None, value: Some(&record) };
-        let rejected = crate::decode::decode(&record, Format::OtlpProto, Expect::Logs, &mut Vec::new());
+        let rejected = crate::decode::decode(&record, &Input::new(Format::OtlpProto, Expect::Logs), &mut Vec::new());
         assert_eq!(rejected.unwrap_err().reason, Reason::UnknownShape);
     }
 

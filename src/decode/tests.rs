@@ -7,14 +7,14 @@ use crate::record::{KubeEvent, LogEntry};
 pub(super) fn entries(value: &str, format: Format, expect: Expect) -> Result<Vec<Entry<'_>>, Rejected> {
     let record = Record { offset: 7, timestamp: None, value: Some(value.as_bytes()) };
     let mut entries = Vec::new();
-    decode(&record, format, expect, &mut entries).map(|()| entries)
+    decode(&record, &Input::new(format, expect), &mut entries).map(|()| entries)
 }
 
 fn of_bytes(value: &[u8], format: Format) -> Vec<Entry<'_>> {
     let record = Record { offset: 7, timestamp: None, value: Some(value) };
     let [mut named, mut recognised] = [Vec::new(), Vec::new()];
-    decode(&record, format, Expect::Either, &mut named).unwrap();
-    decode(&record, Format::Auto, Expect::Either, &mut recognised).unwrap();
+    decode(&record, &Input::new(format, Expect::Either), &mut named).unwrap();
+    decode(&record, &Input::default(), &mut recognised).unwrap();
     assert_eq!(named, recognised, "recognised as something else");
     named
 }
@@ -110,7 +110,7 @@ fn rejects_what_is_no_text() {
     let mut found = Vec::new();
     let mut rejected = |value| {
         let record = Record { offset: 0, timestamp: None, value };
-        decode(&record, Format::Auto, Expect::Either, &mut found).map_err(|rejected| rejected.reason)
+        decode(&record, &Input::default(), &mut found).map_err(|rejected| rejected.reason)
     };
     assert_eq!(rejected(None), Err(Reason::Tombstone));
     // A schema registry's Avro, gzip.
@@ -132,7 +132,7 @@ fn reads_text_in_other_encodings() {
     for (value, message) in cases {
         let record = Record { offset: 0, timestamp: None, value: Some(value) };
         let mut found = Vec::new();
-        decode(&record, Format::Auto, Expect::Logs, &mut found).unwrap();
+        decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut found).unwrap();
         assert_eq!(found[0].message(), message);
     }
 }
@@ -175,7 +175,7 @@ fn entries_per_record_are_bounded_and_nothing_is_left_behind() {
     let value = many(MAX_ENTRIES_PER_RECORD + 1);
     let mut found = vec![Entry::Log(LogEntry::default())];
     let record = Record { offset: 0, timestamp: None, value: Some(value.as_bytes()) };
-    let rejected = decode(&record, Format::Auto, Expect::Logs, &mut found).unwrap_err();
+    let rejected = decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut found).unwrap_err();
     assert_eq!(rejected.reason, Reason::TooLarge);
     assert_eq!(found.len(), 1);
 }

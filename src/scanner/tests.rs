@@ -22,7 +22,7 @@ impl Bench {
     fn new(limits: Limits) -> Self {
         let rules = RuleSet::parse(&[("r.yaml", RULES)]).unwrap();
         let mut scanner = Scanner::new(Options { cluster: "c".into(), limits }, "test".into());
-        let slot = scanner.assign(Partition { topic: "t".into(), partition: 0 }, Format::Auto, Expect::Either);
+        let slot = scanner.assign(Partition { topic: "t".into(), partition: 0 }, Input::default());
         Bench { matcher: Matcher::new(Arc::new(rules)), scanner, slot, offset: 0 }
     }
 
@@ -78,4 +78,25 @@ fn without_room_for_parts_each_is_a_line() {
     let mut bench = Bench::new(Limits { joined_bytes: 0, ..Limits::default() });
     assert_eq!(bench.scan(&cri(0, "stdout", "P", "boom goes it")).matches, 1);
     assert_eq!(bench.scan(&cri(0, "stdout", "F", "boom goes it")).matches, 1);
+}
+
+#[test]
+fn the_record_names_its_cluster_before_the_header_and_that_before_the_input() {
+    let named = Input { cluster: Some("inputs".into()), ..Input::default() };
+    let cases = [
+        (Input::default(), None, "boom goes it", "c"),
+        (named.clone(), None, "boom goes it", "inputs"),
+        (named.clone(), Some("headers"), "boom goes it", "headers"),
+        (named.clone(), Some(""), "boom goes it", "inputs"),
+        (named, Some("headers"), r#"{"log":"boom goes it","cluster":"records"}"#, "records"),
+    ];
+    for (input, header, value, expected) in cases {
+        let mut bench = Bench::new(Limits::default());
+        let slot = bench.scanner.assign(Partition { topic: "u".into(), partition: 0 }, input);
+        let record = Record { offset: 0, timestamp: None, value: Some(value.as_bytes()) };
+        bench.scanner.scan_from(&bench.matcher, slot, &record, header).unwrap();
+        let reports = bench.scanner.flush(Timestamp::default());
+        let hit: Vec<&str> = reports.iter().filter(|r| !r.matches.is_empty()).map(|report| &*report.cluster).collect();
+        assert_eq!(hit, [expected], "{value} {header:?}");
+    }
 }

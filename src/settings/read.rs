@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::{Http, Input, InternalTopics, Kafka, Output, OutputFormat, Scan, Settings, Topics, properties};
 use crate::correlator::{Alerts, Windows};
-use crate::decode::Format;
+use crate::decode::{self, Fields, Format, Pointer};
 use crate::document::{Item, Section};
 use crate::record::Expect;
 
@@ -103,10 +103,28 @@ fn input(item: &Item<'_>) -> Option<Input> {
     let topics = section.require("topics").and_then(|item| input_topics(&item));
     let kinds = [("logs", Expect::Logs), ("events", Expect::Events)];
     let expect = section.require("kind").and_then(|item| item.enumeration(&kinds));
-    let mut format = Format::Auto;
-    section.read("format", &mut format, input_format);
+    let mut reading = decode::Input::default();
+    section.read("format", &mut reading.format, input_format);
+    within(&mut section, "fields", |section| input_fields(section, &mut reading.fields));
+    section.read("cluster", &mut reading.cluster, |item| item.filled_text().map(|name| Some(name.into())));
+    section
+        .read("cluster_header", &mut reading.cluster_header, |item| item.filled_text().map(|name| Some(name.into())));
     section.finish();
-    Some(Input { topics: topics?, expect: expect?, format })
+    reading.expect = expect?;
+    Some(Input { topics: topics?, reading })
+}
+
+fn input_fields(section: &mut Section<'_>, fields: &mut Fields) {
+    for (name, get) in Fields::ALL {
+        section.read(name, get(fields), |item| {
+            let text = item.text()?;
+            let pointer = Pointer::parse(&text);
+            if pointer.is_none() {
+                item.error(format!("expected a JSON pointer such as /kubernetes/pod_name, found `{text}`"));
+            }
+            pointer.map(Some)
+        });
+    }
 }
 
 fn input_topics(item: &Item<'_>) -> Option<Vec<String>> {

@@ -44,6 +44,12 @@ kafka:
 inputs:
   - {topics: [\"^logs-.*\"], kind: logs}
   - {topics: [ev-1, ev-2], kind: events, format: auto}
+  - topics: [odd]
+    kind: logs
+    format: json
+    fields: {message: /a/b, node: /x, namespace: /n, pod: '/p~1q', container: /c, image: /i, time: /t, cluster: /k}
+    cluster: 'east #2'
+    cluster_header: x-cluster
 topics: {reports: r, state: s, dead_letter: d}
 internal_topics: {partitions: 12, replication_factor: 3, reports_retention: 6h}
 outputs: [{topic: a1, format: faultline}, {topic: a2}]
@@ -145,6 +151,14 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             "inputs: [{topics: ['^a', b], kind: logs}]",
             "f.yaml:1: inputs[0].topics[0]: a regex stands alone: name topics, or give one regex that matches all of them",
+        ),
+        (
+            "inputs: [{topics: [a], kind: logs, fields: {pod: kubernetes.pod}}]",
+            "f.yaml:1: inputs[0].fields.pod: expected a JSON pointer such as /kubernetes/pod_name, found `kubernetes.pod`",
+        ),
+        (
+            "inputs: [{topics: [a], kind: logs, fields: {nodes: /a}}]",
+            "f.yaml:1: inputs[0].fields: unknown key `nodes`; did you mean `node`?",
         ),
         ("inputs: []", "f.yaml:1: inputs: at least one input is needed"),
         ("outputs: []", "f.yaml:1: outputs: at least one output is needed"),

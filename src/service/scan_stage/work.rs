@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers as _};
 use tracing::warn;
 
 use crate::decode::Rejected;
@@ -47,6 +47,7 @@ struct Reading {
     /// The position that the newest sealed batch covers.
     sealed: Option<i64>,
     counts: Counts,
+    cluster_header: Option<Arc<str>>,
 }
 
 /// The counters of its topic, looked up once.
@@ -91,13 +92,13 @@ impl<'s> Work<'s> {
     }
 
     pub fn take(&mut self, partition: &Partition) {
-        let Some((expect, format)) = self.shared.inputs.find(&partition.topic) else {
+        let Some(input) = self.shared.inputs.find(&partition.topic) else {
             return;
         };
-        let slot = self.scanner.assign(partition.clone(), format, expect);
+        let slot = self.scanner.assign(partition.clone(), input.clone());
         let counts = Counts::new(&self.shared.metrics, &partition.topic);
         let owned = Owned::new(partition.clone(), Instant::now());
-        self.owned.push(Reading { owned, slot, sealed: None, counts });
+        self.owned.push(Reading { owned, slot, sealed: None, counts, cluster_header: input.cluster_header.clone() });
     }
 
     pub fn give_up(&mut self, partition: &Partition) {
@@ -128,7 +129,8 @@ impl<'s> Work<'s> {
         };
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(message.payload_len() as u64);
-        match self.scanner.scan(&self.matcher, reading.slot, &record) {
+        let cluster = reading.cluster_header.as_deref().and_then(|name| header(message, name));
+        match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
                 if scanned.cut_lines > 0 {
@@ -300,4 +302,10 @@ impl<'s> Work<'s> {
             self.scanner.end(&self.matcher, reading.slot);
         }
     }
+}
+
+/// The last of the headers of that name, as text.
+fn header<'m>(message: &'m BorrowedMessage<'_>, name: &str) -> Option<&'m str> {
+    let found = message.headers()?.iter().filter(|header| header.key == name).last()?;
+    std::str::from_utf8(found.value?).ok()
 }
