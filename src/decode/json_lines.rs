@@ -24,6 +24,9 @@ pub(super) fn decode_around<'a>(
     let mut log = fluent_bit::log_around(&mut object, message);
     fill(&mut log.time, object.first_time(&["ts"]));
     let source = &mut log.source;
+    if object.get_text("source_type") == Some("journald") {
+        fill(&mut source.node, object.take_text("host"));
+    }
     fill(&mut source.node, object.take_first_text(&["node", "node_name", "nodeName"]));
     fill(&mut source.namespace, object.take_first_text(&["namespace", "namespace_name"]));
     fill(&mut source.pod, object.take_first_text(&["pod", "pod_name", "podName"]));

@@ -44,7 +44,11 @@ pub(super) fn take<'a>(object: &mut Object<'a>, keys: &[&str]) -> Option<Cow<'a,
 
 /// [`take`], or the reason why not.
 pub(super) fn require<'a>(object: &mut Object<'a>, keys: &[&str]) -> Result<Cow<'a, str>, Rejected> {
-    take(object, keys).ok_or_else(|| Rejected::new(Reason::NoMessage, format!("none of {} is there", keys.join(", "))))
+    take(object, keys).ok_or_else(|| missing(keys))
+}
+
+pub(super) fn missing(keys: &[&str]) -> Rejected {
+    Rejected::new(Reason::NoMessage, format!("none of {} is there", keys.join(", ")))
 }
 
 /// Text of a message that a parser upstream has turned into something else: its own message, else its JSON.
