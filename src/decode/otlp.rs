@@ -20,6 +20,9 @@ pub(super) struct LogRecord<'a> {
     pub(super) body: Option<Value<'a>>,
 }
 
+/// Longer attributes are no names of anything. Every record of a resource may hold a copy.
+const MAX_NAME_BYTES: usize = 1024;
+
 /// Who wrote the records of a resource; a record's own attributes fill in.
 #[derive(Clone, Default)]
 pub(super) struct Origin<'a> {
@@ -35,10 +38,13 @@ pub(super) struct Origin<'a> {
 impl<'a> Origin<'a> {
     /// Takes an attribute of a resource or record in. `kubernetes.*` are OpenShift's names.
     pub(super) fn add(&mut self, key: Cow<'a, str>, value: Value<'a>) {
-        if key.starts_with("k8s.event.") || key.starts_with("k8s.object.") {
-            return self.event.push(key, value);
+        if otlp_event::KEYS.contains(&key.as_ref()) {
+            if !self.event.has(&key) && value.as_str().is_none_or(|text| text.len() <= MAX_NAME_BYTES) {
+                self.event.push(key, value);
+            }
+            return;
         }
-        let Some(value) = text(value) else { return };
+        let Some(value) = text(value).filter(|text| text.len() <= MAX_NAME_BYTES) else { return };
         let source = &mut self.source;
         let field = match key.as_ref() {
             "k8s.node.name" | "kubernetes.host" => &mut source.node,
