@@ -53,7 +53,9 @@ impl<'a, 'v> Found<'a, 'v> {
             Some(event) => self.event(event),
             None => {
                 message::clean(&mut log.message);
-                log_monitor::unwrap(&mut log.message);
+                if log_monitor::unwrap(&mut log.message) {
+                    message::clean(&mut log.message);
+                }
                 message::unfold(&mut log.message);
                 self.push(Entry::Log(log))
             }

@@ -4,12 +4,14 @@
 use std::borrow::Cow;
 
 use super::found::Found;
+use super::json::Object;
 use super::{Producer, Reads, Rejected, message};
 use crate::record::LogEntry;
 
 pub(super) static PRODUCER: Producer = Producer { name: "log-monitor", reads: Reads::Line { recognises, decode } };
 
 const HEAD: &str = "{\"Source\":";
+const PROCESS: &str = "{\"Source\":\"Process\"";
 const LINE: &str = "\"LogEntry\":{\"Logline\":\"";
 const TAIL: &str = "\"},\"SchemaVersion\":";
 
@@ -22,20 +24,39 @@ fn decode<'a>(line: Cow<'a, str>, found: &mut Found<'a, '_>) -> Result<(), Rejec
     found.log(LogEntry { message: line, ..LogEntry::default() })
 }
 
-/// Takes the wrapping of a program's line off. Entries of the event log and of ETW stay as they are: their fields say
-/// more than their text. XML's entities become what they stand for.
-pub(super) fn unwrap(message: &mut Cow<'_, str>) {
+/// Takes the wrapping of a line off; tells whether there was one. Entries of the event log and of ETW stay as they are:
+/// their fields say more than their text. XML's entities become what they stand for.
+pub(super) fn unwrap(message: &mut Cow<'_, str>) -> bool {
     if recognises(message) {
-        let place = message.find(LINE).zip(message.rfind(TAIL));
-        if let Some((start, end)) =
-            place.map(|(start, end)| (start + LINE.len(), end)).filter(|(start, end)| start <= end)
-        {
-            message::cut_end(message, end);
-            message::cut_start(message, start);
-        }
-    } else if is_xml(message) && message.contains('&') {
+        return unwrap_line(message);
+    }
+    let is_escaped = is_xml(message) && message.contains('&');
+    if is_escaped {
         *message = Cow::Owned(without_entities(message));
     }
+    is_escaped
+}
+
+fn unwrap_line(message: &mut Cow<'_, str>) -> bool {
+    if !message.starts_with(PROCESS) {
+        // Those of files are escaped, as JSON asks for.
+        let Some(line) = escaped_line(message) else { return false };
+        *message = Cow::Owned(line);
+        return true;
+    }
+    match message.find(LINE).zip(message.rfind(TAIL)) {
+        Some((start, end)) if start + LINE.len() <= end => {
+            message::cut_end(message, end);
+            message::cut_start(message, start + LINE.len());
+            true
+        }
+        _ => false,
+    }
+}
+
+fn escaped_line(message: &str) -> Option<String> {
+    let mut object = Object::from_value(serde_json::from_str(message).ok()?)?;
+    object.take_object("LogEntry")?.take_text("Logline").map(Cow::into_owned)
 }
 
 fn is_xml(line: &str) -> bool {
@@ -63,6 +84,10 @@ mod tests {
             (
                 r#"{"Source":"Process","LogEntry":{"Logline":"say "hi" to C:\x"},"SchemaVersion":"1.0.0"}"#,
                 r#"say "hi" to C:\x"#,
+            ),
+            (
+                r#"{"Source":"File","LogEntry":{"Logline":"say \"hi\" to C:\\temp\r\n","FileName":"x"},"SchemaVersion":"1.0.0"}"#,
+                r#"say "hi" to C:\temp"#,
             ),
             (r#"{"Source":"Process","LogEntry":{"Logline":""},"SchemaVersion":"1.0.0"}"#, ""),
             (

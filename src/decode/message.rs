@@ -73,7 +73,8 @@ pub(super) fn unfold(message: &mut Cow<'_, str>) {
             None => break,
         }
     }
-    if let Some(inner) = inner {
+    if let Some(mut inner) = inner.map(Cow::<str>::Owned) {
+        clean(&mut inner);
         *message = Cow::Owned(format!("{inner}\n{message}"));
     }
 }
@@ -175,6 +176,7 @@ mod tests {
         let cases = [
             (r#"{"level":"error","msg":"say \"hi\"","err":"x"}"#, Some("say \"hi\"")),
             (r#"{"log":"{\"msg\":\"C:\\\\temp\"}"}"#, Some("C:\\temp")),
+            (r#"{"msg":"\u001b[31mE\u0000r\u0000r\u0000\u001b[m\r\n"}"#, Some("Err")),
             (r#"{"msg":"nothing escaped"}"#, None),
             (r#"{"level":"\"error\""}"#, None),
             (r#"{"msg":"cut \"#, None),
