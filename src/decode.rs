@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde_json_borrow::Value;
 
-use crate::record::{Entry, Expect, Record};
+use crate::record::{Entry, Expect, LogEntry, Record};
 
 mod charset;
 mod cri;
@@ -172,6 +172,11 @@ pub fn decode<'a>(record: &Record<'a>, input: &Input, entries: &mut Vec<Entry<'a
         entries.truncate(before);
     }
     outcome
+}
+
+/// Reads a line anew that was joined of parts: only the whole of it may be JSON, or an event.
+pub fn rejoined(log: LogEntry<'_>) -> Entry<'_> {
+    found::plain(log)
 }
 
 fn require_event(entries: &[Entry<'_>]) -> Result<(), Rejected> {

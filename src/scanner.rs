@@ -16,7 +16,7 @@ pub mod matcher;
 pub mod naive;
 
 use batch::{Batch, Place};
-use joiner::Joiner;
+use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
 
 /// Bounds and defaults of a [`Scanner`].
@@ -203,7 +203,11 @@ impl Scanner {
         let mut cuts = Vec::new();
         let entry = match entry {
             Entry::Log(log) => {
-                self.joiner.offer(slot.0, place.time, log, &self.options.limits, &mut cuts).map(Entry::Log)
+                let line = self.joiner.offer(slot.0, place.time, log, &self.options.limits, &mut cuts);
+                line.map(|line| match line {
+                    Line::AsItCame(log) => Entry::Log(log),
+                    Line::Joined(log) => decode::rejoined(log),
+                })
             }
             event => Some(event),
         };

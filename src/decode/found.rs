@@ -49,17 +49,7 @@ impl<'a, 'v> Found<'a, 'v> {
             log.partial |= line.partial;
             message::cut_start(&mut log.message, line.message_start);
         }
-        match embedded::event(&log) {
-            Some(event) => self.event(event),
-            None => {
-                message::clean(&mut log.message);
-                if log_monitor::unwrap(&mut log.message) {
-                    message::clean(&mut log.message);
-                }
-                message::unfold(&mut log.message);
-                self.push(Entry::Log(log))
-            }
-        }
+        self.push(plain(log))
     }
 
     pub(super) fn push(&mut self, entry: Entry<'a>) -> Result<(), Rejected> {
@@ -69,5 +59,20 @@ impl<'a, 'v> Found<'a, 'v> {
         }
         self.entries.push(entry);
         Ok(())
+    }
+}
+
+/// What a line says: an event that was printed, or text without what was wrapped around it.
+pub(super) fn plain(mut log: LogEntry<'_>) -> Entry<'_> {
+    match embedded::event(&log) {
+        Some(event) => Entry::Event(event),
+        None => {
+            message::clean(&mut log.message);
+            if log_monitor::unwrap(&mut log.message) {
+                message::clean(&mut log.message);
+            }
+            message::unfold(&mut log.message);
+            Entry::Log(log)
+        }
     }
 }

@@ -28,6 +28,13 @@ struct Open {
 /// A line that goes on without the rest of it, or without its beginning.
 pub(super) type Cut = LogEntry<'static>;
 
+/// What may be looked at.
+pub(super) enum Line<'a> {
+    AsItCame(LogEntry<'a>),
+    /// Of several parts.
+    Joined(LogEntry<'a>),
+}
+
 impl Joiner {
     /// Takes an entry in. Returns the line to look at, if there is one now: the entry itself, or joined with the parts
     /// before it. What a bound pushes out goes to `cuts`.
@@ -38,9 +45,9 @@ impl Joiner {
         log: LogEntry<'a>,
         limits: &Limits,
         cuts: &mut Vec<Cut>,
-    ) -> Option<LogEntry<'a>> {
+    ) -> Option<Line<'a>> {
         if self.open.is_empty() && !log.partial {
-            return Some(log);
+            return Some(Line::AsItCame(log));
         }
         self.expire(slot, at, limits, cuts);
         match self.open.iter().position(|open| open.slot == slot && same_stream(&open.line, &log)) {
@@ -49,11 +56,11 @@ impl Joiner {
                 self.begin(slot, at, log, limits, cuts);
                 None
             }
-            None => Some(log),
+            None => Some(Line::AsItCame(log)),
         }
     }
 
-    fn go_on<'a>(&mut self, index: usize, log: LogEntry<'a>, limits: &Limits) -> Option<LogEntry<'a>> {
+    fn go_on<'a>(&mut self, index: usize, log: LogEntry<'a>, limits: &Limits) -> Option<Line<'a>> {
         let held = &mut self.open[index].line.message;
         let goes_on = log.partial && held.len() + log.message.len() < limits.joined_bytes;
         held.to_mut().push_str(&log.message);
@@ -61,7 +68,7 @@ impl Joiner {
             return None;
         }
         let message = Cow::Owned(self.open.remove(index).line.message.into_owned());
-        Some(LogEntry { message, ..log })
+        Some(Line::Joined(LogEntry { message, ..log }))
     }
 
     fn begin(&mut self, slot: usize, began: Timestamp, log: LogEntry<'_>, limits: &Limits, cuts: &mut Vec<Cut>) {
@@ -122,7 +129,9 @@ mod tests {
     /// What came out, and what was pushed out.
     fn offer(joiner: &mut Joiner, slot: usize, at: Timestamp, log: LogEntry<'_>) -> (Option<String>, Vec<String>) {
         let mut cuts = Vec::new();
-        let whole = joiner.offer(slot, at, log, &limits(), &mut cuts).map(|log| log.message.into_owned());
+        let whole = joiner.offer(slot, at, log, &limits(), &mut cuts).map(|line| match line {
+            Line::AsItCame(log) | Line::Joined(log) => log.message.into_owned(),
+        });
         (whole, cuts.into_iter().map(|cut| cut.message.into_owned()).collect())
     }
 

@@ -54,6 +54,13 @@ fn a_signature_across_two_parts_is_found_at_the_last_of_them() {
 }
 
 #[test]
+fn json_in_parts_is_read_as_a_whole() {
+    let mut bench = Bench::new(Limits::default());
+    bench.scan(&cri(0, "stdout", "P", r#"{"level":"error","msg":"say \"no\", bo"#));
+    assert_eq!(bench.scan(&cri(0, "stdout", "F", r#"\u006fm goes it"}"#)).matches, 1);
+}
+
+#[test]
 fn what_is_let_go_is_looked_at_and_counted_where_reading_is() {
     let mut bench = Bench::new(Limits::default());
     bench.scan(&cri(0, "stdout", "P", "boom goes it, and on"));
