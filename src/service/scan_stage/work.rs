@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
+use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use tracing::warn;
 
@@ -305,7 +305,35 @@ impl<'s> Work<'s> {
 }
 
 /// The last of the headers of that name, as text.
-fn header<'m>(message: &'m BorrowedMessage<'_>, name: &str) -> Option<&'m str> {
+fn header<'m, M: Message>(message: &'m M, name: &str) -> Option<&'m str> {
     let found = message.headers()?.iter().filter(|header| header.key == name).last()?;
     std::str::from_utf8(found.value?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp as Time;
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+
+    use super::*;
+
+    fn message(headers: Option<OwnedHeaders>) -> OwnedMessage {
+        OwnedMessage::new(None, None, "t".to_owned(), Time::NotAvailable, 0, 0, headers)
+    }
+
+    #[test]
+    fn a_header_is_the_last_of_its_name_and_text() {
+        let with = |key, value: Option<&'static [u8]>| OwnedHeaders::new().insert(Header { key, value });
+        let twice = with("cluster", Some(b"a")).insert(Header { key: "cluster", value: Some("b") });
+        let cases = [
+            (None, None),
+            (Some(with("other", Some(b"a"))), None),
+            (Some(with("cluster", None)), None),
+            (Some(with("cluster", Some(b"\xff"))), None),
+            (Some(twice), Some("b")),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(header(&message(headers), "cluster"), expected);
+        }
+    }
 }
