@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use faultline::decode::{Format, decode};
+use faultline::decode::{Format, Input, decode};
 use faultline::record::Expect;
 
 mod common;
@@ -47,7 +47,7 @@ fn run(bencher: Bencher, written: Format, read_as: Format) {
         for value in &values {
             entries.clear();
             let record = common::record(0, value);
-            decode(&record, read_as, Expect::Either, &mut entries).expect("the records are well-formed");
+            decode(&record, &Input::new(read_as, Expect::Either), &mut entries).expect("the records are well-formed");
             found += entries.len();
         }
         assert_eq!(found, lines.len());

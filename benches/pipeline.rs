@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use faultline::correlator;
-use faultline::decode::Format;
+use faultline::decode::{Format, Input};
 use faultline::engine::Engine;
 use faultline::record::Expect;
 use faultline::scanner::{Limits, Options};
@@ -24,7 +24,7 @@ fn engine(bencher: Bencher) {
     let build = || {
         let options = Options { cluster: "default".into(), limits: Limits::default() };
         let mut engine = Engine::new(common::matcher(), options, correlator::Options::default());
-        let slot = engine.assign(common::partition(), Format::Auto, Expect::Logs);
+        let slot = engine.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
         (engine, slot)
     };
     let bencher = bencher.counter(ItemsCount::new(records.len())).counter(BytesCount::new(bytes));

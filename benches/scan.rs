@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use faultline::decode::{Format, decode};
+use faultline::decode::{Format, Input, decode};
 use faultline::record::{Entry, Expect};
 use faultline::scanner::matcher::Scratch;
 use faultline::scanner::{Limits, Options, Scanner};
@@ -27,7 +27,7 @@ fn entries(records: &[ScenarioRecord]) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     for record in records {
         let record = common::record(0, &record.value);
-        decode(&record, Format::Auto, Expect::Logs, &mut entries).expect("chatter is well-formed");
+        decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut entries).expect("chatter is well-formed");
     }
     entries
 }
@@ -41,7 +41,7 @@ fn decode_only(bencher: Bencher) {
         for record in &records {
             let mut entries = Vec::new();
             let record = common::record(0, &record.value);
-            decode(&record, Format::Auto, Expect::Logs, &mut entries).expect("chatter is well-formed");
+            decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut entries).expect("chatter is well-formed");
             found += entries.len();
         }
         assert_eq!(found, records.len());
@@ -71,7 +71,7 @@ fn scan(bencher: Bencher) {
     let records = records();
     let options = Options { cluster: "default".into(), limits: Limits::default() };
     let mut scanner = Scanner::new(options, "bench".into());
-    let slot = scanner.assign(common::partition(), Format::Auto, Expect::Logs);
+    let slot = scanner.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
     bencher.counter(ItemsCount::new(records.len())).counter(bytes(&records)).bench_local(|| {
         let mut matches = 0;
         for (offset, record) in (0..).zip(&records) {

@@ -9,8 +9,9 @@ use std::fmt;
 
 use serde_json_borrow::Value;
 
-use crate::record::{Entry, Expect, Record};
+use crate::record::{Entry, Expect, LogEntry, Record};
 
+mod charset;
 mod cri;
 mod docker_json;
 mod embedded;
@@ -21,22 +22,32 @@ mod filebeat;
 mod fluent_bit;
 mod fluentd;
 mod found;
+mod input;
 mod json;
 mod json_lines;
 mod k8s_objects;
 mod kube_event;
 mod kubernetes;
+mod log_monitor;
 mod message;
 mod metricbeat;
+mod msgpack;
 mod openshift;
+mod otlp;
 mod otlp_event;
 mod otlp_json;
+mod otlp_proto;
 mod pod_path;
+mod protobuf;
+mod rejected;
 mod text;
 mod vector;
 
 use found::Found;
 use json::Object;
+
+pub use input::{Fields, Input, Pointer};
+pub use rejected::{Reason, Rejected};
 
 /// Entries that one record may hold. An OTLP batch of the collector's default size has 8192.
 pub const MAX_ENTRIES_PER_RECORD: usize = 10_000;
@@ -69,6 +80,10 @@ macro_rules! producers {
 }
 
 producers! {
+    /// OpenTelemetry Collector, `otlp_proto`, its default: the same in protobuf.
+    OtlpProto = otlp_proto,
+    /// Fluent Bit out_kafka, `format msgpack`: a map, or a time and a map, of any producer below.
+    Msgpack = msgpack,
     /// OpenTelemetry Collector, `otlp_json`: many log records in one message, also of its event receivers.
     OtlpJson = otlp_json,
     /// `{"verb":…,"event":…}` of heptio/eventrouter.
@@ -97,6 +112,8 @@ producers! {
     Json = json_lines,
     /// The files that container runtimes write, `<time> <stream> <tag> <message>`.
     Cri = cri,
+    /// LogMonitor's JSON around a line, which may be none: it does not escape what the process wrote.
+    LogMonitor = log_monitor,
     /// Lines of plain text.
     Text = text,
 }
@@ -108,6 +125,10 @@ struct Producer {
 }
 
 enum Reads {
+    Bytes {
+        recognises: fn(&[u8]) -> bool,
+        decode: DecodeBytes,
+    },
     Object {
         recognises: fn(&Object<'_>) -> bool,
         decode: for<'a> fn(Object<'a>, &mut Found<'a, '_>) -> Result<(), Rejected>,
@@ -136,95 +157,14 @@ impl fmt::Display for Format {
     }
 }
 
-/// Why a record was refused. The record goes to the dead-letter topic with both.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rejected {
-    pub reason: Reason,
-    /// One line for people: what was wrong, where.
-    pub detail: String,
-}
-
-impl Rejected {
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Rejected { reason, detail: detail.into() }
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.detail)
-    }
-}
-
-impl std::error::Error for Rejected {}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Reason {
-    /// No value at all: it deletes a key from a compacted topic.
-    Tombstone,
-    /// A value of no bytes, or of blanks only.
-    Empty,
-    /// More bytes than the caller reads, or more entries than [`MAX_ENTRIES_PER_RECORD`].
-    TooLarge,
-    InvalidUtf8,
-    InvalidJson,
-    /// A good record, but no Kubernetes event, on an input of events.
-    NotAnEvent,
-    /// An API server's audit record, which also calls itself an `Event`.
-    AuditRecord,
-    /// An object without a message under any usual name.
-    NoMessage,
-    /// Not the shape of its format.
-    UnknownShape,
-}
-
-impl Reason {
-    pub const ALL: &'static [Reason] = &[
-        Reason::Tombstone,
-        Reason::Empty,
-        Reason::TooLarge,
-        Reason::InvalidUtf8,
-        Reason::InvalidJson,
-        Reason::NotAnEvent,
-        Reason::AuditRecord,
-        Reason::NoMessage,
-        Reason::UnknownShape,
-    ];
-
-    /// Kebab-case, for headers and metric labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Tombstone => "tombstone",
-            Reason::Empty => "empty",
-            Reason::TooLarge => "too-large",
-            Reason::InvalidUtf8 => "invalid-utf8",
-            Reason::InvalidJson => "invalid-json",
-            Reason::NotAnEvent => "not-an-event",
-            Reason::AuditRecord => "audit-record",
-            Reason::NoMessage => "no-message",
-            Reason::UnknownShape => "unknown-shape",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// Decodes one record and appends what it holds to `entries`; on an error nothing is appended.
 ///
 /// A record may rightly hold nothing (the deletion of an expired event, an empty batch). Where at least one entry of
 /// a record is an event, an input of events passes its log entries on too rather than lose them.
-pub fn decode<'a>(
-    record: &Record<'a>,
-    format: Format,
-    expect: Expect,
-    entries: &mut Vec<Entry<'a>>,
-) -> Result<(), Rejected> {
+pub fn decode<'a>(record: &Record<'a>, input: &Input, entries: &mut Vec<Entry<'a>>) -> Result<(), Rejected> {
     let before = entries.len();
-    let outcome = decode_value(record, format, &mut Found::new(entries)).and_then(|()| match expect {
+    let mut found = Found::new(entries, &input.fields);
+    let outcome = decode_value(record, input.format, &mut found).and_then(|()| match input.expect {
         Expect::Events => require_event(&entries[before..]),
         Expect::Logs | Expect::Either => Ok(()),
     });
@@ -232,6 +172,11 @@ pub fn decode<'a>(
         entries.truncate(before);
     }
     outcome
+}
+
+/// Reads a line anew that was joined of parts: only the whole of it may be JSON, or an event.
+pub fn rejoined(log: LogEntry<'_>) -> Entry<'_> {
+    found::plain(log)
 }
 
 fn require_event(entries: &[Entry<'_>]) -> Result<(), Rejected> {
@@ -243,13 +188,36 @@ fn require_event(entries: &[Entry<'_>]) -> Result<(), Rejected> {
 
 fn decode_value<'a>(record: &Record<'a>, format: Format, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     let bytes = record.value.ok_or_else(|| Rejected::new(Reason::Tombstone, "no value"))?;
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Rejected::new(Reason::InvalidUtf8, format!("not UTF-8 from byte {}", error.valid_up_to())))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_ascii().is_empty() {
-        return Err(Rejected::new(Reason::Empty, format!("{} bytes, all blank", bytes.len())));
+    let producer = format.producer();
+    if let Some(decode) = binary(producer, bytes) {
+        return decode(bytes, found);
     }
-    match format.producer() {
+    match charset::text(bytes)? {
+        Cow::Borrowed(text) => decode_known(text, producer, found),
+        Cow::Owned(text) => {
+            let mut entries = Vec::new();
+            decode_known(&text, producer, &mut Found::new(&mut entries, found.fields()))?;
+            entries.into_iter().try_for_each(|entry| found.push(entry.into_owned()))
+        }
+    }
+}
+
+type DecodeBytes = for<'a> fn(&'a [u8], &mut Found<'a, '_>) -> Result<(), Rejected>;
+
+/// How to read a value that is no text: by the producer named, or whichever recognises it.
+fn binary(producer: Option<&Producer>, bytes: &[u8]) -> Option<DecodeBytes> {
+    match producer {
+        Some(Producer { reads: Reads::Bytes { decode, .. }, .. }) => Some(*decode),
+        Some(_) => None,
+        None => PRODUCERS.iter().find_map(|producer| match producer.reads {
+            Reads::Bytes { recognises, decode } => recognises(bytes).then_some(decode),
+            _ => None,
+        }),
+    }
+}
+
+fn decode_known<'a>(text: &'a str, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
+    match producer {
         Some(Producer { reads: Reads::Line { decode, .. }, .. }) => decode(Cow::Borrowed(text), found),
         producer => decode_text(text, producer, found),
     }
@@ -258,7 +226,7 @@ fn decode_value<'a>(record: &Record<'a>, format: Format, found: &mut Found<'a, '
 /// A value of which is known at most that its format is JSON (`producer` reads objects), or nothing (`None`).
 fn decode_text<'a>(text: &'a str, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     let start = text.trim_ascii_start();
-    let certain = producer.is_some() || start.starts_with('{');
+    let certain = producer.is_some() || (start.starts_with('{') && !log_monitor::recognises(start));
     if !certain && !may_be_json(start) {
         return decode_line(Cow::Borrowed(text), found);
     }
@@ -297,11 +265,26 @@ fn decode_object<'a>(
     if event::is_audit(&object) {
         return Err(Rejected::new(Reason::AuditRecord, "an audit record, not a Kubernetes event"));
     }
+    if found.fields().is_empty() {
+        return decode_with(object, producer, found);
+    }
+    let pointed = found.fields().read(&object);
+    let before = found.len();
+    match pointed.message.clone() {
+        Some(message) => json_lines::decode_around(object, message, found)?,
+        None => decode_with(object, producer, found)?,
+    }
+    found.since(before).for_each(|entry| pointed.apply(entry));
+    Ok(())
+}
+
+/// Reads an object by its producer, or whichever recognises it.
+fn decode_with<'a>(object: Object<'a>, producer: Option<&Producer>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     let decode = match producer.map(|producer| &producer.reads) {
         Some(Reads::Object { decode, .. }) => Some(decode),
         _ => PRODUCERS.iter().find_map(|producer| match &producer.reads {
             Reads::Object { recognises, decode } => recognises(&object).then_some(decode),
-            Reads::Line { .. } => None,
+            Reads::Line { .. } | Reads::Bytes { .. } => None,
         }),
     };
     match decode {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::alert::Alert;
 use crate::correlator::{self, Correlator, Counts};
-use crate::decode::{Format, Rejected};
-use crate::record::{Expect, Partition, Record};
+use crate::decode::{Input, Rejected};
+use crate::record::{Partition, Record};
 use crate::report::Report;
 use crate::scanner::matcher::Matcher;
 use crate::scanner::{self, Scanned, Scanner, Slot};
@@ -34,8 +34,8 @@ impl Engine {
         Engine { matcher, scanner, correlators: BTreeMap::new(), options }
     }
 
-    pub fn assign(&mut self, partition: Partition, format: Format, expect: Expect) -> Slot {
-        self.scanner.assign(partition, format, expect)
+    pub fn assign(&mut self, partition: Partition, input: Input) -> Slot {
+        self.scanner.assign(partition, input)
     }
 
     pub fn scan(&mut self, slot: Slot, record: &Record<'_>) -> Result<Scanned, Rejected> {
@@ -43,7 +43,7 @@ impl Engine {
     }
 
     pub fn end(&mut self, slot: Slot) {
-        self.scanner.end(slot);
+        self.scanner.end(&self.matcher, slot);
     }
 
     pub fn is_full(&self) -> bool {

@@ -63,6 +63,14 @@ impl Entry<'_> {
         }
     }
 
+    pub fn set_cluster(&mut self, name: String) {
+        let cluster = match self {
+            Entry::Log(log) => &mut log.cluster,
+            Entry::Event(event) => &mut event.cluster,
+        };
+        *cluster = Some(Cow::Owned(name));
+    }
+
     pub fn message(&self) -> &str {
         match self {
             Entry::Log(log) => &log.message,
@@ -79,6 +87,27 @@ pub struct LogEntry<'a> {
     pub time: Option<Timestamp>,
     pub cluster: Option<Cow<'a, str>>,
     pub source: Source<'a>,
+    /// Where its producer says so.
+    pub stream: Option<Stream>,
+    /// The runtime cut the line here: it goes on in a later record of the same container and stream.
+    pub partial: bool,
+}
+
+/// What a container wrote to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "stdout" => Some(Stream::Stdout),
+            "stderr" => Some(Stream::Stderr),
+            _ => None,
+        }
+    }
 }
 
 /// Who wrote a log line, as far as its producer knew. Empty strings in records are `None` here.
@@ -141,4 +170,67 @@ impl KubeEvent<'_> {
         let (_, node) = rest.rsplit_once(" to ")?;
         (!node.is_empty() && !node.contains(' ')).then_some(node)
     }
+}
+
+/// Copies what is borrowed, for entries that outlive their record.
+impl Entry<'_> {
+    pub fn into_owned(self) -> Entry<'static> {
+        match self {
+            Entry::Log(log) => Entry::Log(log.into_owned()),
+            Entry::Event(event) => Entry::Event(event.into_owned()),
+        }
+    }
+}
+
+impl LogEntry<'_> {
+    pub fn into_owned(self) -> LogEntry<'static> {
+        LogEntry {
+            message: owned(self.message),
+            time: self.time,
+            cluster: self.cluster.map(owned),
+            source: self.source.into_owned(),
+            stream: self.stream,
+            partial: self.partial,
+        }
+    }
+}
+
+impl Source<'_> {
+    pub fn into_owned(self) -> Source<'static> {
+        Source {
+            node: self.node.map(owned),
+            namespace: self.namespace.map(owned),
+            pod: self.pod.map(owned),
+            pod_uid: self.pod_uid.map(owned),
+            container: self.container.map(owned),
+            image: self.image.map(owned),
+            owner: self.owner.map(|owner| Owner { kind: owned(owner.kind), name: owned(owner.name) }),
+        }
+    }
+}
+
+impl KubeEvent<'_> {
+    pub fn into_owned(self) -> KubeEvent<'static> {
+        KubeEvent {
+            uid: self.uid.map(owned),
+            reason: owned(self.reason),
+            event_type: owned(self.event_type),
+            message: owned(self.message),
+            object: ObjectRef {
+                kind: owned(self.object.kind),
+                namespace: owned(self.object.namespace),
+                name: owned(self.object.name),
+                uid: self.object.uid.map(owned),
+            },
+            node: self.node.map(owned),
+            count: self.count,
+            time: self.time,
+            component: owned(self.component),
+            cluster: self.cluster.map(owned),
+        }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }

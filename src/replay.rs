@@ -11,9 +11,9 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::warn;
 
-use crate::decode::{Format, Reason};
+use crate::decode::{self, Reason};
 use crate::engine::Engine;
-use crate::record::{Expect, Partition};
+use crate::record::Partition;
 use crate::scanner::Slot;
 use crate::time::Timestamp;
 
@@ -80,7 +80,7 @@ fn open(files: &[PathBuf], engine: &mut Engine, max_line_bytes: usize) -> Result
         let source = Source::open(path, max_line_bytes).map_err(|error| Error::Read { path: name.clone(), error })?;
         // The same file named twice is two partitions.
         let partition = Partition { topic: name.as_str().into(), partition: index as i32 };
-        let slot = engine.assign(partition, Format::Auto, Expect::Either);
+        let slot = engine.assign(partition, decode::Input::default());
         inputs.push(Input { name, source, slot, ended: false });
     }
     Ok(inputs)

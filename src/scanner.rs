@@ -1,19 +1,22 @@
-//! The scan stage: records in, [`Report`]s out. Keeps no state but the batch in hand and how far each partition got.
+//! The scan stage: records in, [`Report`]s out. Keeps no state but the batch in hand, how far each partition got, and
+//! parts of lines whose rest is still to come.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decode::{self, Format, Reason, Rejected};
-use crate::record::{Entry, Expect, Partition, Record};
+use crate::decode::{self, Input, Reason, Rejected};
+use crate::record::{Entry, Partition, Record};
 use crate::report::{Progress, Report, VERSION};
 use crate::time::Timestamp;
 
 mod batch;
+mod joiner;
 pub mod matcher;
 pub mod naive;
 
 use batch::{Batch, Place};
+use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
 
 /// Bounds and defaults of a [`Scanner`].
@@ -37,6 +40,12 @@ pub struct Limits {
     pub pods_per_report: usize,
     /// The part of a message that is kept as an alert's sample. Bytes, cut on a character.
     pub sample_bytes: usize,
+    /// Length at which a line that comes in parts is taken as it is; what follows begins a new one. Bytes.
+    pub joined_bytes: usize,
+    /// Lines of which parts are held until the rest comes; the oldest goes first, as far as it came.
+    pub open_lines: usize,
+    /// How long parts are held, in event time.
+    pub join_within: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +56,9 @@ impl Default for Limits {
             matches_per_report: 2_000,
             pods_per_report: 5_000,
             sample_bytes: 1024,
+            joined_bytes: 256 << 10,
+            open_lines: 256,
+            join_within: Duration::from_secs(10),
         }
     }
 }
@@ -64,6 +76,8 @@ pub struct Slot(pub usize);
 pub struct Scanned {
     pub entries: u32,
     pub matches: u32,
+    /// Lines that a bound on joining parts let go without their rest.
+    pub cut_lines: u32,
 }
 
 pub struct Scanner {
@@ -75,13 +89,13 @@ pub struct Scanner {
     /// What has been gathered since the last flush, by cluster. Clusters stay, so that each gets its heartbeats.
     batches: BTreeMap<Arc<str>, Batch>,
     scratch: Scratch,
+    joiner: Joiner,
 }
 
 /// A partition that the scanner owns.
 struct Owned {
     partition: Partition,
-    format: Format,
-    expect: Expect,
+    input: Input,
     first: i64,
     next: i64,
     rejected: u64,
@@ -98,19 +112,26 @@ impl Scanner {
     /// `id` names the instance in its reports, for people.
     pub fn new(options: Options, id: Arc<str>) -> Self {
         let batches = BTreeMap::from([(Arc::clone(&options.cluster), Batch::default())]);
-        Scanner { options, id, sequence: 0, slots: Vec::new(), batches, scratch: Scratch::default() }
+        Scanner {
+            options,
+            id,
+            sequence: 0,
+            slots: Vec::new(),
+            batches,
+            scratch: Scratch::default(),
+            joiner: Joiner::default(),
+        }
     }
 
     /// Starts to own a partition. Owning it already is fine: the slot stays the same.
-    pub fn assign(&mut self, partition: Partition, format: Format, expect: Expect) -> Slot {
+    pub fn assign(&mut self, partition: Partition, input: Input) -> Slot {
         let is_it = |slot: &Option<Owned>| slot.as_ref().is_some_and(|owned| owned.partition == partition);
         if let Some(at) = self.slots.iter().position(is_it) {
             return Slot(at);
         }
         let owned = Owned {
             partition,
-            format,
-            expect,
+            input,
             first: 0,
             next: 0,
             rejected: 0,
@@ -135,34 +156,74 @@ impl Scanner {
     pub fn revoke(&mut self, slot: Slot) {
         if let Some(owned) = self.slots.get_mut(slot.0) {
             *owned = None;
+            self.joiner.take(slot.0);
         }
     }
 
     /// Decodes and matches one record. A rejected one counts as covered too: the caller dead-letters it.
     pub fn scan(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>) -> Result<Scanned, Rejected> {
+        self.scan_from(matcher, slot, record, None)
+    }
+
+    /// The same for a record of which a header names the `cluster`; what it says itself goes first.
+    pub fn scan_from(
+        &mut self,
+        matcher: &Matcher,
+        slot: Slot,
+        record: &Record<'_>,
+        cluster: Option<&str>,
+    ) -> Result<Scanned, Rejected> {
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
             return Ok(Scanned::default());
         };
         owned.cover(record);
         let mut entries = Vec::new();
         let decoded = check_size(record, self.options.limits.record_bytes)
-            .and_then(|()| decode::decode(record, owned.format, owned.expect, &mut entries));
+            .and_then(|()| decode::decode(record, &owned.input, &mut entries));
         if let Err(rejected) = decoded {
             owned.rejected += 1;
             return Err(rejected);
         }
         let mut scanned = Scanned::default();
-        for entry in &entries {
+        let cluster = cluster.filter(|name| !name.is_empty()).or(owned.input.cluster.as_deref()).map(str::to_owned);
+        for mut entry in entries {
             scanned.entries += 1;
-            scanned.matches += self.gather(matcher, slot, record, entry);
+            if let (None, Some(cluster)) = (entry.cluster(), &cluster) {
+                entry.set_cluster(cluster.clone());
+            }
+            self.take_in(matcher, slot, record, entry, &mut scanned);
         }
         Ok(scanned)
     }
 
+    /// Gathers an entry, or holds it back until the rest of its line comes.
+    fn take_in(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, entry: Entry<'_>, scanned: &mut Scanned) {
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, &entry) };
+        let mut cuts = Vec::new();
+        let entry = match entry {
+            Entry::Log(log) => {
+                let line = self.joiner.offer(slot.0, place.time, log, &self.options.limits, &mut cuts);
+                line.map(|line| match line {
+                    Line::AsItCame(log) => Entry::Log(log),
+                    Line::Joined(log) => decode::rejoined(log),
+                })
+            }
+            event => Some(event),
+        };
+        scanned.cut_lines += cuts.len() as u32;
+        // At this place: the correlator takes matches below what it has seen for repetitions.
+        for cut in cuts {
+            scanned.matches += self.gather(matcher, place, &Entry::Log(cut));
+        }
+        match entry {
+            Some(entry) => scanned.matches += self.gather(matcher, place, &entry),
+            None => self.batches.entry(Arc::clone(&self.options.cluster)).or_default().count_record(place),
+        }
+    }
+
     /// Adds one entry to its cluster's batch; returns how many rules it matched.
-    fn gather(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, entry: &Entry<'_>) -> u32 {
-        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return 0 };
-        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, entry) };
+    fn gather(&mut self, matcher: &Matcher, place: Place, entry: &Entry<'_>) -> u32 {
         let cluster = match entry.cluster() {
             Some(named) if self.batches.contains_key(named) => named,
             Some(named) if self.batches.len() < self.options.limits.clusters.max(1) => {
@@ -194,10 +255,13 @@ impl Scanner {
         }
     }
 
-    /// Nothing more will come from the partition (a file's end, a bounded run).
-    pub fn end(&mut self, slot: Slot) {
-        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
-            owned.ended = true;
+    /// Nothing more will come from the partition (a file's end, a bounded run), also not the rest of lines.
+    pub fn end(&mut self, matcher: &Matcher, slot: Slot) {
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        owned.ended = true;
+        let place = Place { slot: slot.0, offset: owned.next, time: owned.newest.unwrap_or_default() };
+        for line in self.joiner.take(slot.0) {
+            self.gather(matcher, place, &Entry::Log(line));
         }
     }
 
@@ -293,3 +357,6 @@ impl Owned {
         self.began = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 use crate::correlator;
-use crate::decode::Format;
+use crate::decode::{self, Format};
 use crate::document::{Collector, Diagnostics, Item};
 use crate::record::Expect;
 use crate::scanner;
@@ -63,9 +63,8 @@ pub struct Kafka {
 pub struct Input {
     /// Names, or a single regex that begins with `^`. Never empty.
     pub topics: Vec<String>,
-    /// `kind` in the file.
-    pub expect: Expect,
-    pub format: Format,
+    /// The other keys: `kind`, `format`, `fields`, `cluster`, `cluster_header`.
+    pub reading: decode::Input,
 }
 
 /// Topics that faultline creates and owns. They differ from each other and from all inputs and outputs.
@@ -187,7 +186,10 @@ impl fmt::Debug for Kafka {
 
 impl Default for Settings {
     fn default() -> Self {
-        let input = |topic: &str, expect| Input { topics: vec![topic.to_owned()], expect, format: Format::Auto };
+        let input = |topic: &str, expect| Input {
+            topics: vec![topic.to_owned()],
+            reading: decode::Input::new(Format::Auto, expect),
+        };
         Settings {
             cluster: "default".to_owned(),
             kafka: Kafka::default(),

@@ -1,13 +1,14 @@
 //! Decoding under arbitrary and damaged input: it never panics, keeps its promises about what it hands out, and finds
 //! the same message in every producer's shape.
 
-use faultline::decode::{Format, MAX_ENTRIES_PER_RECORD, Reason, Rejected, decode};
+use faultline::decode::{Format, Input, MAX_ENTRIES_PER_RECORD, Reason, Rejected, decode};
 use faultline::record::{Entry, Expect, KubeEvent, LogEntry, Record};
 use faultline::scenario;
 use faultline::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use prost::Message as _;
 use serde_json::{Value, json};
 
 const EXPECTS: [Expect; 3] = [Expect::Logs, Expect::Events, Expect::Either];
@@ -15,7 +16,7 @@ const EXPECTS: [Expect; 3] = [Expect::Logs, Expect::Events, Expect::Either];
 fn run(value: &[u8], format: Format, expect: Expect) -> Result<Vec<Entry<'_>>, Rejected> {
     let record = Record { offset: 1, timestamp: None, value: Some(value) };
     let mut entries = Vec::new();
-    let outcome = decode(&record, format, expect, &mut entries);
+    let outcome = decode(&record, &Input::new(format, expect), &mut entries);
     assert!(outcome.is_ok() || entries.is_empty(), "entries in spite of {outcome:?}");
     outcome.map(|()| entries)
 }
@@ -61,6 +62,10 @@ fn check_event(event: &KubeEvent<'_>) {
         assert_ne!(name.as_deref(), Some(""), "empty strings are absent: {event:?}");
     }
     assert_ne!(event.count, Some(0));
+}
+
+fn is_log(entry: &Entry<'_>) -> bool {
+    matches!(entry, Entry::Log(_))
 }
 
 fn core_event() -> Value {
@@ -126,6 +131,87 @@ fn event_records() -> Vec<Value> {
         json!({"log": format!("{}\n", core_event()), "kubernetes": {"host": "n9"}}),
         json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "get", "user": {"username": "u"}}),
     ]
+}
+
+/// A record as Fluent Bit packs it.
+fn packed(value: &Value) -> Vec<u8> {
+    fn pack(value: &Value) -> rmpv::Value {
+        match value {
+            Value::Null => rmpv::Value::Nil,
+            Value::Bool(yes) => (*yes).into(),
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => number.into(),
+                (_, Some(number)) => number.into(),
+                _ => number.as_f64().unwrap_or_default().into(),
+            },
+            Value::String(text) => text.as_str().into(),
+            Value::Array(values) => rmpv::Value::Array(values.iter().map(pack).collect()),
+            Value::Object(map) => {
+                rmpv::Value::Map(map.iter().map(|(key, value)| (key.as_str().into(), pack(value))).collect())
+            }
+        }
+    }
+    let mut bytes = Vec::new();
+    rmpv::encode::write_value(&mut bytes, &pack(value)).unwrap();
+    bytes
+}
+
+/// A message of OTLP with a line, a map, and an event, as the OpenTelemetry types write it.
+fn protobuf(message: &str) -> Vec<u8> {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList};
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData, ResourceLogs, ScopeLogs};
+    use opentelemetry_proto::tonic::resource::v1::Resource;
+    let string = |text: &str| AnyValue { value: Some(Any::StringValue(text.to_owned())) };
+    let attribute = |key: &str, value| KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() };
+    let map = |values| AnyValue { value: Some(Any::KvlistValue(KeyValueList { values })) };
+    let record = |body, attributes| LogRecord {
+        time_unix_nano: 1_795_357_863_250_000_000,
+        severity_text: "Warning".to_owned(),
+        body: Some(body),
+        attributes,
+        ..LogRecord::default()
+    };
+    let object = vec![attribute("involvedObject", map(vec![])), attribute("reason", string("BackOff"))];
+    let log_records = vec![
+        record(string(message), vec![attribute("log.iostream", string("stdout"))]),
+        record(map(vec![attribute("msg", string(message)), attribute("n", AnyValue::default())]), vec![]),
+        record(map(vec![attribute("type", string("ADDED")), attribute("object", map(object))]), vec![]),
+        record(string(message), vec![attribute("k8s.event.reason", string("BackOff"))]),
+    ];
+    let attributes = vec![attribute("k8s.node.name", string("n1")), attribute("k8s.pod.name", string("cd-0"))];
+    let resource = Some(Resource { attributes, ..Resource::default() });
+    let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
+    LogsData { resource_logs: vec![ResourceLogs { resource, scope_logs, ..ResourceLogs::default() }] }.encode_to_vec()
+}
+
+/// The places of a protobuf message's fields with a length: where the key is, the content, and how deep; as far down
+/// as contents read as messages.
+fn fields(message: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut rest = message;
+    while !rest.is_empty() {
+        let Ok((tag, wire_type)) = prost::encoding::decode_key(&mut rest) else { break };
+        if wire_type == prost::encoding::WireType::LengthDelimited {
+            let Ok(length) = prost::decode_length_delimiter(&mut rest) else { break };
+            let start = message.len() - rest.len();
+            let Some((content, after)) = rest.split_at_checked(length) else { break };
+            found.push(start..start + length);
+            found.extend(fields(content).into_iter().map(|place| start + place.start..start + place.end));
+            rest = after;
+        } else {
+            let context = prost::encoding::DecodeContext::default();
+            if prost::encoding::skip_field(wire_type, tag, &mut rest, context).is_err() {
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn binary_corpus() -> Vec<Vec<u8>> {
+    let records = log_records("a line\r\n").into_iter().chain(event_records());
+    records.map(|record| packed(&record)).chain([protobuf("a line\r\n")]).collect()
 }
 
 fn corpus() -> Vec<String> {
@@ -250,10 +336,37 @@ proptest! {
     }
 
     #[test]
+    fn damaged_binary_records_never_panic(record in select(binary_corpus()), damages in vec(damage(), 1..4)) {
+        let mut bytes = record;
+        for damage in &damages {
+            apply(damage, &mut bytes);
+        }
+        check(&bytes);
+    }
+
+    /// Contents of the same length, so that what is around them still reads.
+    #[test]
+    fn other_contents_in_protobuf_never_panic(which in any::<usize>(), other in vec(any::<u8>(), 1..40)) {
+        let mut bytes = protobuf("a line that is long enough to be changed");
+        let places = fields(&bytes);
+        let place = places[which % places.len()].clone();
+        bytes[place].iter_mut().zip(&other).for_each(|(byte, other)| *byte = *other);
+        check(&bytes);
+    }
+
+    #[test]
     fn every_producer_hands_over_the_same_message(text in "\\PC{0,60}", end in select(vec!["", "\n", "\r\n"])) {
         // A word first, so that it is nobody's JSON or runtime prefix.
         let message = format!("said {text}");
         let line = format!("{message}{end}");
+        for record in log_records(&line).iter().filter(|record| record.is_object()) {
+            let value = packed(record);
+            let entries = run(&value, Format::Msgpack, Expect::Logs);
+            prop_assert_eq!(entries.as_ref().map(|entries| entries[0].message()), Ok(message.as_str()), "{}", record);
+        }
+        for entry in run(&protobuf(&line), Format::Auto, Expect::Logs).unwrap().iter().filter(|entry| is_log(entry)) {
+            prop_assert_eq!(entry.message(), message.as_str());
+        }
         for record in log_records(&line) {
             let value = record.to_string();
             let entries = run(value.as_bytes(), Format::Auto, Expect::Logs);
@@ -275,6 +388,7 @@ fn wrong_types_in_every_field_never_panic() {
                 let mut mutant = record.clone();
                 replace(&mut mutant, place, &other);
                 check(mutant.to_string().as_bytes());
+                check(&packed(&mutant));
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Real records of many producers, where the collection lies beside the repository (`../shared/samples`): which fields
 //! are found, and that nothing is rejected that should not be. Skipped where there is no collection.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use comfy_table::Table;
-use faultline::decode::{Format, Reason, decode};
-use faultline::record::{Entry, Expect, Record};
+use faultline::decode::{Input, Reason, decode};
+use faultline::record::{Entry, Record};
 use faultline::replay::source::{Content, DEFAULT_MAX_LINE_BYTES, Source};
 
 /// Files (or folders) of which some records are rightly rejected, and why.
@@ -15,8 +16,6 @@ const REJECTED: &[(&str, Reason)] = &[
     ("audit-not-events/", Reason::AuditRecord),
     // Two of the seven are audit records.
     ("fluentd/openshift_fluentd_viaq.jsonl", Reason::AuditRecord),
-    // The line was parsed into fields of the test's own naming, `{"default_parser":"…"}`.
-    ("fluent-bit/filter_kubernetes_expected.jsonl", Reason::NoMessage),
 ];
 
 /// Files of which every entry names its node, or its pod.
@@ -29,8 +28,11 @@ struct Tally {
     logs: usize,
     events: usize,
     node: usize,
+    namespace: usize,
     pod: usize,
+    container: usize,
     time: usize,
+    partial: usize,
     rejected: Vec<(Reason, String)>,
 }
 
@@ -41,8 +43,7 @@ fn real_records_decode() {
         eprintln!("skipped: no collection of real records at ../shared/samples");
         return;
     }
-    let mut table = Table::new();
-    table.set_header(["file", "records", "logs", "events", "node", "pod", "time", "rejected"]);
+    let mut producers: BTreeMap<String, Tally> = BTreeMap::new();
     let mut wrong = Vec::new();
     for path in files(&folder) {
         let name = path.strip_prefix(&folder).unwrap().to_string_lossy().replace('\\', "/");
@@ -50,12 +51,42 @@ fn real_records_decode() {
             continue;
         }
         let tally = read(&path);
-        let counts = [tally.records, tally.logs, tally.events, tally.node, tally.pod, tally.time, tally.rejected.len()];
-        table.add_row(std::iter::once(name.clone()).chain(counts.map(|count| count.to_string())));
         wrong.extend(complaints(&name, &tally));
+        producers.entry(name.split('/').next().unwrap_or_default().to_owned()).or_default().add(tally);
     }
-    println!("{table}");
+    println!("{}", table(&producers));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn table(producers: &BTreeMap<String, Tally>) -> Table {
+    let mut table = Table::new();
+    let header = ["records", "logs", "events", "node", "namespace", "pod", "container", "time", "partial", "rejected"];
+    table.set_header(["producer"].into_iter().chain(header));
+    for (name, tally) in producers {
+        let counts = tally.counts().into_iter().chain([tally.rejected.len()]);
+        table.add_row(std::iter::once(name.clone()).chain(counts.map(|count| count.to_string())));
+    }
+    table
+}
+
+impl Tally {
+    fn counts(&self) -> [usize; 9] {
+        let Tally { records, logs, events, node, namespace, pod, container, time, partial, .. } = *self;
+        [records, logs, events, node, namespace, pod, container, time, partial]
+    }
+
+    fn add(&mut self, other: Tally) {
+        self.records += other.records;
+        self.logs += other.logs;
+        self.events += other.events;
+        self.node += other.node;
+        self.namespace += other.namespace;
+        self.pod += other.pod;
+        self.container += other.container;
+        self.time += other.time;
+        self.partial += other.partial;
+        self.rejected.extend(other.rejected);
+    }
 }
 
 fn complaints(name: &str, tally: &Tally) -> Vec<String> {
@@ -114,17 +145,25 @@ fn count(value: &[u8], tally: &mut Tally) {
     tally.records += 1;
     let record = Record { offset: 0, timestamp: None, value: Some(value) };
     let mut entries = Vec::new();
-    if let Err(rejected) = decode(&record, Format::Auto, Expect::Either, &mut entries) {
+    if let Err(rejected) = decode(&record, &Input::default(), &mut entries) {
         tally.rejected.push((rejected.reason, rejected.detail));
     }
     for entry in &entries {
-        let (node, pod) = match entry {
-            Entry::Log(log) => (log.source.node.is_some(), log.source.pod.is_some()),
-            Entry::Event(event) => (event.node.is_some(), event.object.kind == "Pod"),
+        let (node, namespace, pod) = match entry {
+            Entry::Log(log) => (log.source.node.is_some(), log.source.namespace.is_some(), log.source.pod.is_some()),
+            Entry::Event(event) => {
+                let object = &event.object;
+                (event.node.is_some(), !object.namespace.is_empty(), object.kind == "Pod")
+            }
         };
+        if let Entry::Log(log) = entry {
+            tally.container += usize::from(log.source.container.is_some());
+            tally.partial += usize::from(log.partial);
+        }
         tally.logs += usize::from(matches!(entry, Entry::Log(_)));
         tally.events += usize::from(matches!(entry, Entry::Event(_)));
         tally.node += usize::from(node);
+        tally.namespace += usize::from(namespace);
         tally.pod += usize::from(pod);
         tally.time += usize::from(entry.time().is_some());
     }

@@ -1,6 +1,6 @@
 //! The same lines in the shapes of several producers, with the fields that these write beside the line.
 
-use faultline::decode::{Format, decode};
+use faultline::decode::{Format, Input, decode};
 use faultline::record::{Entry, Expect, LogEntry};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn each<T>(fluent_bit: &[String], write: impl Fn(&LogEntry<'_>) -> T) -> Vec<T> 
     let rewrite = |value: &String| {
         let mut entries = Vec::new();
         let record = super::common::record(0, value);
-        decode(&record, Format::FluentBit, Expect::Logs, &mut entries).expect("chatter is well-formed");
+        decode(&record, &Input::new(Format::FluentBit, Expect::Logs), &mut entries).expect("chatter is well-formed");
         match entries.as_slice() {
             [Entry::Log(log)] => write(log),
             _ => panic!("chatter has one line in a record"),

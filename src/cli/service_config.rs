@@ -16,7 +16,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         inputs: settings
             .inputs
             .iter()
-            .map(|input| Input { topics: input.topics.clone(), expect: input.expect, format: input.format })
+            .map(|input| Input { topics: input.topics.clone(), reading: input.reading.clone() })
             .collect(),
         reports: reports_topic(settings),
         dead_letter: topic(settings, &settings.topics.dead_letter, &[]),

@@ -1,30 +1,33 @@
 //! The files that containerd and CRI-O write: `<time> <stream> <tag> <message>`.
 //!
 //! The tag is `F` for a whole line and `P` for a part of one; old runtimes wrote none, and it may carry more
-//! tags after a colon. Parts pass as lines of their own.
+//! tags after a colon.
 
 use std::borrow::Cow;
 
 use super::found::Found;
 use super::message;
 use super::{Producer, Reads, Reason, Rejected};
-use crate::record::LogEntry;
+use crate::record::{LogEntry, Stream};
 use crate::time::Timestamp;
 
 pub(super) static PRODUCER: Producer =
     Producer { name: "cri", reads: Reads::Line { recognises: |line| Line::parse(line).is_some(), decode } };
 
 fn decode<'a>(mut line: Cow<'a, str>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
-    let Some(Line { time, message_start }) = Line::parse(&line) else {
+    let Some(Line { time, stream, partial, message_start }) = Line::parse(&line) else {
         return Err(Rejected::new(Reason::UnknownShape, "not a CRI line: <time> <stream> <tag> <message>"));
     };
     message::cut_start(&mut line, message_start);
-    found.log(LogEntry { message: line, time: Some(time), ..LogEntry::default() })
+    found.log(LogEntry { message: line, time: Some(time), stream: Some(stream), partial, ..LogEntry::default() })
 }
 
 /// The head of a CRI line.
 pub(super) struct Line {
     pub(super) time: Timestamp,
+    pub(super) stream: Stream,
+    /// Its line goes on in the next one of the stream.
+    pub(super) partial: bool,
     /// Where the message starts. Bytes.
     pub(super) message_start: usize,
 }
@@ -37,20 +40,26 @@ impl Line {
             return None;
         }
         let (stamp, rest) = text.split_once(' ')?;
-        let rest = rest.strip_prefix("stdout").or_else(|| rest.strip_prefix("stderr"))?;
-        let rest = match rest.strip_prefix(' ') {
-            Some(rest) => without_tag(rest),
-            None if rest.is_empty() => rest,
+        let (stream, rest) = rest.split_at_checked("stdout".len())?;
+        let stream = Stream::from_name(stream)?;
+        let (partial, rest) = match rest.strip_prefix(' ') {
+            Some(rest) => split_tag(rest),
+            None if rest.is_empty() => (false, rest),
             None => return None,
         };
-        Some(Line { time: Timestamp::parse_rfc3339(stamp)?, message_start: text.len() - rest.len() })
+        let time = Timestamp::parse_rfc3339(stamp)?;
+        Some(Line { time, stream, partial, message_start: text.len() - rest.len() })
     }
 }
 
-fn without_tag(text: &str) -> &str {
+/// Whether the tag marks a part, and what follows it.
+fn split_tag(text: &str) -> (bool, &str) {
     let (tag, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let first = tag.split(':').next().unwrap_or_default();
-    if matches!(first, "F" | "P") { rest } else { text }
+    match tag.split(':').next() {
+        Some("F") => (false, rest),
+        Some("P") => (true, rest),
+        _ => (false, text),
+    }
 }
 
 #[cfg(test)]
@@ -60,19 +69,21 @@ mod tests {
     #[test]
     fn parses_with_and_without_a_tag() {
         let cases = [
-            ("2024-07-02T12:40:06.615800890+00:00 stdout F hello", Some("hello")),
-            ("2024-07-02T12:40:06.615800890Z stderr P half a ", Some("half a ")),
-            ("2024-07-02T12:40:06.615800890+08:00 stderr P:x tagged", Some("tagged")),
-            ("2024-07-02T12:40:06.615800890Z stdout no tag", Some("no tag")),
-            ("2024-07-02T12:40:06.615800890Z stdout F ", Some("")),
-            ("2024-07-02T12:40:06.615800890Z stdout F", Some("")),
+            ("2024-07-02T12:40:06.615800890+00:00 stdout F hello", Some((false, "hello"))),
+            ("2024-07-02T12:40:06.615800890Z stderr P half a ", Some((true, "half a "))),
+            ("2024-07-02T12:40:06.615800890+08:00 stderr P:x tagged", Some((true, "tagged"))),
+            ("2024-07-02T12:40:06.615800890Z stdout no tag", Some((false, "no tag"))),
+            ("2024-07-02T12:40:06.615800890Z stdout P.S. no tag", Some((false, "P.S. no tag"))),
+            ("2024-07-02T12:40:06.615800890Z stdout F ", Some((false, ""))),
+            ("2024-07-02T12:40:06.615800890Z stdout F", Some((false, ""))),
+            ("2024-07-02T12:40:06.615800890Z stdou\u{e9} F", None),
             ("2024-07-02T12:40:06Z stdoutF hello", None),
             ("2024-07-02T12:40:06.615800890Z INFO hello there", None),
             ("2024-13-02T12:40:06.615800890Z stdout F hello", None),
             ("short", None),
         ];
         for (text, expected) in cases {
-            let message = Line::parse(text).map(|line| &text[line.message_start..]);
+            let message = Line::parse(text).map(|line| (line.partial, &text[line.message_start..]));
             assert_eq!(message, expected, "{text}");
         }
     }

@@ -1,23 +1,23 @@
 //! Records inside a message: an event that eventrouter or event-exporter printed and a shipper passed on as a log
 //! line, and Docker's own JSON line where the shipper had no parser for it. One level deep, no further.
 
-use std::borrow::Cow;
-
 use serde_json_borrow::Value;
 
 use super::json::{Object, time};
-use super::{event, event_exporter, eventrouter, k8s_objects, kube_event};
-use crate::record::{KubeEvent, LogEntry, ObjectRef};
+use super::{docker_json, event, event_exporter, eventrouter, k8s_objects, kube_event};
+use crate::record::{KubeEvent, LogEntry, Stream};
 use crate::time::Timestamp;
+
+const EVENT_KEYS: [&str; 3] = ["\"involvedObject\"", "\"regarding\"", "\"InvolvedObject\""];
 
 /// The event that a log's message is, if it is one. Its cluster is the log's where it names none itself.
 pub(super) fn event<'a>(log: &LogEntry<'a>) -> Option<KubeEvent<'a>> {
     let text = log.message.trim_ascii();
-    if !text.starts_with('{') || !(text.contains("\"involvedObject\"") || text.contains("\"regarding\"")) {
+    if !text.starts_with('{') || !EVENT_KEYS.iter().any(|key| text.contains(key)) {
         return None;
     }
     let object = Object::from_value(serde_json::from_str::<Value<'_>>(text).ok()?)?;
-    let mut event = owned(unwrap_event(object)?);
+    let mut event = unwrap_event(object)?.into_owned();
     event.cluster = event.cluster.or_else(|| log.cluster.clone());
     event.time = event.time.or(log.time);
     Some(event)
@@ -40,32 +40,11 @@ fn unwrap_event(object: Object<'_>) -> Option<KubeEvent<'_>> {
     }
 }
 
-fn owned<'b>(event: KubeEvent<'_>) -> KubeEvent<'b> {
-    fn own<'b>(text: Cow<'_, str>) -> Cow<'b, str> {
-        Cow::Owned(text.into_owned())
-    }
-    KubeEvent {
-        uid: event.uid.map(own),
-        reason: own(event.reason),
-        event_type: own(event.event_type),
-        message: own(event.message),
-        object: ObjectRef {
-            kind: own(event.object.kind),
-            namespace: own(event.object.namespace),
-            name: own(event.object.name),
-            uid: event.object.uid.map(own),
-        },
-        node: event.node.map(own),
-        count: event.count,
-        time: event.time,
-        component: own(event.component),
-        cluster: event.cluster.map(own),
-    }
-}
-
 pub(super) struct DockerLine {
     pub(super) message: String,
     pub(super) time: Option<Timestamp>,
+    pub(super) stream: Option<Stream>,
+    pub(super) partial: bool,
 }
 
 /// Docker's json-file line as the text of a message.
@@ -75,11 +54,10 @@ pub(super) fn docker_line(message: &str) -> Option<DockerLine> {
     }
     let mut object = Object::from_value(serde_json::from_str::<Value<'_>>(message).ok()?)?;
     let time = object.get("time").and_then(time);
-    if !object.has("stream") {
-        return None;
-    }
-    let line = object.take_text("log").unwrap_or_default().into_owned();
-    Some(DockerLine { message: line, time })
+    let stream = Stream::from_name(object.get_text("stream")?);
+    let message = object.take_text("log").unwrap_or_default().into_owned();
+    let partial = docker_json::is_partial(&message);
+    Some(DockerLine { message, time, stream, partial })
 }
 
 #[cfg(test)]

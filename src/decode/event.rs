@@ -17,8 +17,71 @@ pub(super) fn is_audit(object: &Object<'_>) -> bool {
     object.get_text("apiVersion").is_some_and(|version| version.starts_with("audit.k8s.io/"))
 }
 
+/// Go's own names for the fields, which `kubectl cluster-info dump` wrote before 1.10.
+const GO_NAMES: &[(&str, &str)] = &[
+    ("InvolvedObject", "involvedObject"),
+    ("Reason", "reason"),
+    ("Message", "message"),
+    ("Source", "source"),
+    ("FirstTimestamp", "firstTimestamp"),
+    ("LastTimestamp", "lastTimestamp"),
+    ("Count", "count"),
+    ("Type", "type"),
+    ("EventTime", "eventTime"),
+    ("Series", "series"),
+    ("ReportingController", "reportingComponent"),
+    ("ReportingInstance", "reportingInstance"),
+    ("ObjectMeta", "metadata"),
+    ("Kind", "kind"),
+    ("Namespace", "namespace"),
+    ("Name", "name"),
+    ("UID", "uid"),
+    ("Component", "component"),
+    ("Host", "host"),
+    ("LastObservedTime", "lastObservedTime"),
+    ("CreationTimestamp", "creationTimestamp"),
+];
+
+/// Whether this is an event with Go's names.
+pub(super) fn has_go_names(object: &Object<'_>) -> bool {
+    object.has_object("InvolvedObject")
+}
+
+/// The same under the names of the API. Its metadata lies in the event itself.
+fn with_api_names(event: Object<'_>) -> Object<'_> {
+    let mut renamed = Object::default();
+    let mut metadata = Object::default();
+    for (key, value) in event.into_pairs() {
+        match key.as_ref() {
+            "uid" | "namespace" | "creationTimestamp" => metadata.push(key, value),
+            _ => renamed.push(api_name(key), renamed_within(value)),
+        }
+    }
+    if !renamed.has("metadata") {
+        renamed.push(Cow::Borrowed("metadata"), metadata.into_value());
+    }
+    renamed
+}
+
+fn renamed_within(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Object(object) => {
+            let pairs = object.into_vec().into_iter().map(|(key, value)| (api_name(key), value));
+            Object::from_pairs(pairs.collect()).into_value()
+        }
+        other => other,
+    }
+}
+
+fn api_name(key: Cow<'_, str>) -> Cow<'_, str> {
+    GO_NAMES.iter().find(|(name, _)| *name == key).map_or(key, |(_, name)| Cow::Borrowed(*name))
+}
+
 /// Reads an Event. `None`: it says neither a reason nor a message.
 pub(super) fn read(mut event: Object<'_>) -> Option<KubeEvent<'_>> {
+    if has_go_names(&event) {
+        event = with_api_names(event);
+    }
     let reason = event.take_text("reason");
     let message = event.take_first_text(&["message", "note"]);
     if reason.is_none() && message.is_none() {
@@ -147,6 +210,21 @@ mod tests {
         assert_eq!((read.message.as_ref(), read.node.as_deref(), read.count), ("n", Some("n1"), Some(5)));
         assert_eq!(read.object.namespace, "shop");
         assert_eq!(read.time, Timestamp::parse_rfc3339("2026-01-02T20:02:19.286Z"));
+    }
+
+    #[test]
+    fn reads_gos_names_alike() {
+        let read = event(
+            r#"{"name":"cd-0.17","namespace":"shop","uid":"e1","creationTimestamp":"2026-01-02T20:00:00Z",
+            "InvolvedObject":{"Kind":"Pod","Namespace":"shop","Name":"cd-0","UID":"p1"},"Reason":"BackOff",
+            "Message":"Back-off","Source":{"Component":"kubelet","Host":"n1"},"Count":3,"Type":"Warning",
+            "FirstTimestamp":"2026-01-02T20:00:00Z","LastTimestamp":"2026-01-02T20:02:00Z","Series":null}"#,
+        );
+        assert_eq!((read.reason.as_ref(), read.event_type.as_ref(), read.count), ("BackOff", "Warning", Some(3)));
+        assert_eq!((read.node.as_deref(), read.uid.as_deref()), (Some("n1"), Some("e1")));
+        assert_eq!((read.object.kind.as_ref(), read.object.name.as_ref()), ("Pod", "cd-0"));
+        assert_eq!((read.object.uid.as_deref(), read.component.as_ref()), (Some("p1"), "kubelet"));
+        assert_eq!(read.time, Timestamp::parse_rfc3339("2026-01-02T20:02:00Z"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Events as the API server has them, of core/v1 or events.k8s.io/v1: Fluent Bit's `kubernetes_events` writes them bare
 //! (with an `@timestamp` of its own), `kubectl get events -o json` as a list.
 
+use serde_json_borrow::Value;
+
 use super::found::Found;
 use super::json::Object;
 use super::{Producer, Reads, Reason, Rejected, event};
@@ -13,20 +15,23 @@ pub(super) static PRODUCER: Producer = Producer {
 pub(super) fn recognises(object: &Object<'_>) -> bool {
     object.has_object("involvedObject")
         || object.has_object("regarding")
+        || event::has_go_names(object)
         || (object.get_text("kind") == Some("Event") && object.has("apiVersion"))
 }
 
 /// The items of an `EventList` lack their kind; a `List` may hold anything.
 fn is_list(object: &Object<'_>) -> bool {
-    object.get("items").is_some_and(|items| items.is_array())
-        && object.get_text("kind").is_some_and(|kind| kind.ends_with("List"))
+    let is_named_list = || object.get_text("kind").is_some_and(|kind| kind.ends_with("List"));
+    // `kubectl cluster-info dump` once wrote Go's names, and no kind.
+    object.get("items").is_some_and(Value::is_array) && is_named_list()
+        || object.get("Items").is_some_and(Value::is_array)
 }
 
 fn decode<'a>(mut object: Object<'a>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
     if !is_list(&object) {
         return push(object, found);
     }
-    let items = object.take_array("items").unwrap_or_default();
+    let items = object.take_array("items").or_else(|| object.take_array("Items")).unwrap_or_default();
     items.into_iter().try_for_each(|item| push(Object::from_value(item).unwrap_or_default(), found))
 }
 
@@ -71,6 +76,8 @@ mod tests {
         let list = r#"{"kind":"List","apiVersion":"v1","items":[
             {"involvedObject":{},"reason":"a"},{"regarding":{},"reason":"b"}]}"#;
         assert_eq!(entries(list, Format::Auto, Expect::Events).unwrap().len(), 2);
+        let dumped = r#"{"selfLink":"/api/v1/events","Items":[{"InvolvedObject":{"Kind":"Pod"},"Reason":"a"}]}"#;
+        assert_eq!(entries(dumped, Format::Auto, Expect::Events).unwrap().len(), 1);
         let other = r#"{"kind":"PodList","items":[{"metadata":{"name":"cd-0"}}]}"#;
         assert_eq!(entries(other, Format::Auto, Expect::Events).unwrap_err().reason, Reason::UnknownShape);
     }

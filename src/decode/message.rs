@@ -8,7 +8,20 @@ use super::json::Object;
 use super::{Reason, Rejected};
 
 /// Where shippers put the line, commonest first. The later ones are where merged or parsed records end up.
-pub(super) const KEYS: &[&str] = &["log", "message", "msg", "MESSAGE", "log_processed", "text"];
+pub(super) const KEYS: &[&str] = &[
+    "log",
+    "message",
+    "msg",
+    "MESSAGE",
+    "log_processed",
+    "logs",
+    "text",
+    "Logline",
+    "LogEntry",
+    "@message",
+    "line",
+    "short_message",
+];
 
 /// Moves the message out of an object: the first string under one of `keys` that is not empty, else an empty one,
 /// else whatever else is there as JSON.
@@ -22,32 +35,72 @@ pub(super) fn take<'a>(object: &mut Object<'a>, keys: &[&str]) -> Option<Cow<'a,
         }
     }
     if empty {
-        return Some(Cow::Borrowed(""));
+        // A filter that parsed the line may have moved it, `"log":"","log_processed":{"msg":"…"}`.
+        let moved = keys.iter().find_map(|key| object.get(key).and_then(own_message)).map(str::to_owned);
+        return Some(moved.map_or(Cow::Borrowed(""), Cow::Owned));
     }
     keys.iter().find_map(|key| object.take(key)).map(from_value)
 }
 
 /// [`take`], or the reason why not.
 pub(super) fn require<'a>(object: &mut Object<'a>, keys: &[&str]) -> Result<Cow<'a, str>, Rejected> {
-    take(object, keys).ok_or_else(|| Rejected::new(Reason::NoMessage, format!("none of {} is there", keys.join(", "))))
+    take(object, keys).ok_or_else(|| missing(keys))
+}
+
+pub(super) fn missing(keys: &[&str]) -> Rejected {
+    Rejected::new(Reason::NoMessage, format!("none of {} is there", keys.join(", ")))
 }
 
 /// Text of a message that a parser upstream has turned into something else: its own message, else its JSON.
 pub(super) fn from_value(value: Value<'_>) -> Cow<'_, str> {
     match value {
         Value::Str(text) => text,
-        Value::Object(_) => {
-            let inner = value.as_object().and_then(|object| {
-                KEYS.iter().find_map(|key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()))
-            });
-            Cow::Owned(inner.map_or_else(|| value.to_string(), str::to_owned))
-        }
+        Value::Object(_) => Cow::Owned(own_message(&value).map_or_else(|| value.to_string(), str::to_owned)),
         other => Cow::Owned(other.to_string()),
     }
 }
 
+/// How deep JSON in JSON is looked into.
+const MAX_NESTED: usize = 3;
+
+/// Text that is JSON itself and escapes something: its message is put before it without escapes, so that both what the
+/// message says and what the other fields say can be found.
+pub(super) fn unfold(message: &mut Cow<'_, str>) {
+    let mut inner = None;
+    for _ in 0..MAX_NESTED {
+        match nested(inner.as_deref().unwrap_or(message)) {
+            Some(deeper) => inner = Some(deeper),
+            None => break,
+        }
+    }
+    if let Some(mut inner) = inner.map(Cow::<str>::Owned) {
+        clean(&mut inner);
+        *message = Cow::Owned(format!("{inner}\n{message}"));
+    }
+}
+
+fn nested(text: &str) -> Option<String> {
+    let text = text.trim_ascii();
+    if !text.starts_with('{') || !text.contains('\\') {
+        return None;
+    }
+    let value = serde_json::from_str::<Value<'_>>(text).ok()?;
+    own_message(&value).map(str::to_owned)
+}
+
+fn own_message<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    let object = value.as_object()?;
+    KEYS.iter().find_map(|key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()))
+}
+
 /// Takes off colours and the line's end. Blanks stay: indentation tells stack traces apart.
+///
+/// NULs go as well: they are what is left of UTF-16 that was read as bytes, before or after each letter, depending on
+/// where the line was cut out.
 pub(super) fn clean(message: &mut Cow<'_, str>) {
+    if message.contains('\0') {
+        message.to_mut().retain(|c| c != '\0');
+    }
     if message.contains('\u{1b}') {
         *message = Cow::Owned(without_escapes(message));
     }
@@ -63,7 +116,7 @@ pub(super) fn cut_start(message: &mut Cow<'_, str>, count: usize) {
     }
 }
 
-fn cut_end(message: &mut Cow<'_, str>, end: usize) {
+pub(super) fn cut_end(message: &mut Cow<'_, str>, end: usize) {
     match message {
         Cow::Borrowed(text) => *text = &text[..end],
         Cow::Owned(text) => text.truncate(end),
@@ -105,6 +158,8 @@ mod tests {
             (r#"{"log":"a","message":"b"}"#, Some("a")),
             (r#"{"log":"","msg":"b"}"#, Some("b")),
             (r#"{"log":""}"#, Some("")),
+            (r#"{"log":"","log_processed":{"level":"info","msg":"moved"}}"#, Some("moved")),
+            (r#"{"log":"","log_processed":{"level":"info"}}"#, Some("")),
             (r#"{"message":{"level":"error","msg":"inner"}}"#, Some("inner")),
             (r#"{"message":{"level":"error"}}"#, Some(r#"{"level":"error"}"#)),
             (r#"{"log":42}"#, Some("42")),
@@ -113,6 +168,25 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(taken(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_in_json_is_unfolded() {
+        let cases = [
+            (r#"{"level":"error","msg":"say \"hi\"","err":"x"}"#, Some("say \"hi\"")),
+            (r#"{"log":"{\"msg\":\"C:\\\\temp\"}"}"#, Some("C:\\temp")),
+            (r#"{"msg":"\u001b[31mE\u0000r\u0000r\u0000\u001b[m\r\n"}"#, Some("Err")),
+            (r#"{"msg":"nothing escaped"}"#, None),
+            (r#"{"level":"\"error\""}"#, None),
+            (r#"{"msg":"cut \"#, None),
+            ("plain \\ text", None),
+        ];
+        for (text, expected) in cases {
+            let mut message = Cow::Borrowed(text);
+            unfold(&mut message);
+            let expected = expected.map_or(text.to_owned(), |inner| format!("{inner}\n{text}"));
+            assert_eq!(message, expected, "{text}");
         }
     }
 
@@ -129,6 +203,8 @@ mod tests {
             ("\u{1b}7odd \u{1b}[31é", "7odd é"),
             ("\u{1b}", ""),
             ("  indented", "  indented"),
+            ("E\0r\0r\0o\0r\0\r\0", "Error"),
+            ("\0E\0r\0r\0o\0r\0\r\0\n", "Error"),
             ("\n", ""),
         ];
         for (text, expected) in cases {

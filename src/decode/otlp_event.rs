@@ -8,9 +8,22 @@ use serde_json_borrow::Value;
 use super::event::node_without_host;
 use super::json::{Object, time, unsigned};
 use super::message;
-use super::otlp_json::Origin;
+use super::otlp::Origin;
 use crate::record::{KubeEvent, ObjectRef};
 use crate::time::Timestamp;
+
+/// The attributes that are read.
+pub(super) const KEYS: &[&str] = &[
+    "k8s.object.kind",
+    "k8s.object.name",
+    "k8s.object.uid",
+    "k8s.event.reason",
+    "k8s.event.count",
+    "k8s.event.uid",
+    "k8s.event.start_time",
+    "k8s.event.reporting_controller",
+    "k8s.event.reporting_instance",
+];
 
 pub(super) fn recognises(attributes: &Object<'_>) -> bool {
     attributes.has("k8s.event.reason")

@@ -7,10 +7,9 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use super::found::Found;
-use super::json::{Object, text, unsigned};
-use super::kubernetes::{ecs_owner_kind, fill, prefer_top_owner};
-use super::{Producer, Reads, Reason, Rejected, event, k8s_objects, kube_event, message, otlp_event, pod_path};
-use crate::record::{LogEntry, Source};
+use super::json::{Object, unsigned};
+use super::otlp::{self, LogRecord, Origin};
+use super::{Producer, Reads, Reason, Rejected};
 use crate::time::Timestamp;
 
 pub(super) static PRODUCER: Producer = Producer { name: "otlp-json", reads: Reads::Object { recognises, decode } };
@@ -23,7 +22,7 @@ pub(super) fn decode<'a>(mut object: Object<'a>, found: &mut Found<'a, '_>) -> R
     for mut resource_logs in children(&mut object, ["resourceLogs", "resource_logs"])? {
         let mut resource = Origin::default();
         if let Some(mut attributes) = resource_logs.take_object("resource") {
-            resource.read(&mut attributes);
+            read_attributes(&mut attributes, &mut resource);
         }
         for mut scope_logs in children(&mut resource_logs, ["scopeLogs", "scope_logs"])? {
             for record in children(&mut scope_logs, ["logRecords", "log_records"])? {
@@ -50,99 +49,19 @@ fn children<'a>(parent: &mut Object<'a>, names: [&str; 2]) -> Result<Vec<Object<
 }
 
 fn log_record<'a>(mut record: Object<'a>, mut origin: Origin<'a>, found: &mut Found<'a, '_>) -> Result<(), Rejected> {
-    origin.read(&mut record);
-    if let Some(path) = &origin.path {
-        pod_path::fill_source(&mut origin.source, path);
-    }
+    read_attributes(&mut record, &mut origin);
     let time = ["timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano"]
         .into_iter()
         .find_map(|key| record.get(key).and_then(unsigned).and_then(Timestamp::from_unix_nanos));
+    let severity_text = record.take_first_text(&["severityText", "severity_text"]);
     let body = record.take_object("body").and_then(any_value);
-    if otlp_event::recognises(&origin.event) {
-        let event = otlp_event::event(origin, record.take_first_text(&["severityText", "severity_text"]), body, time);
-        return found.event(event);
-    }
-    if let Some(value @ Value::Object(_)) = body {
-        return object_body(value, time, origin, found);
-    }
-    // A record without a body is legal, and its container did run.
-    let message = body.map(message::from_value).unwrap_or_default();
-    found.log(LogEntry { message, time, cluster: origin.cluster, source: origin.source })
+    otlp::push(LogRecord { time, severity_text, body }, origin, found)
 }
 
-/// A map: an Event, watched or pulled, or a structured log.
-fn object_body<'a>(
-    value: Value<'a>,
-    time: Option<Timestamp>,
-    origin: Origin<'a>,
-    found: &mut Found<'a, '_>,
-) -> Result<(), Rejected> {
-    let mut object = Object::from_value(value).unwrap_or_default();
-    let is_watch = k8s_objects::recognises(&object);
-    if is_watch {
-        match k8s_objects::news(object) {
-            Some(watched) => object = watched,
-            None => return Ok(()),
-        }
-    }
-    if !kube_event::recognises(&object) || event::is_audit(&object) {
-        let message =
-            message::take(&mut object, message::KEYS).unwrap_or_else(|| message::from_value(object.into_value()));
-        return found.log(LogEntry { message, time, cluster: origin.cluster, source: origin.source });
-    }
-    match event::read(object) {
-        Some(mut event) => {
-            event.time = event.time.or(time);
-            event.cluster = origin.cluster;
-            found.event(event)
-        }
-        None => Err(Rejected::new(Reason::UnknownShape, "an event with neither reason nor message")),
-    }
-}
-
-/// Who wrote the records of a resource; a record's own attributes fill in.
-#[derive(Clone, Default)]
-pub(super) struct Origin<'a> {
-    pub(super) source: Source<'a>,
-    pub(super) cluster: Option<Cow<'a, str>>,
-    path: Option<Cow<'a, str>>,
-    /// Attributes of the k8s_events receiver, by their keys.
-    pub(super) event: Object<'a>,
-}
-
-impl<'a> Origin<'a> {
-    /// Reads the `attributes` of a resource or record.
-    fn read(&mut self, parent: &mut Object<'a>) {
-        for (key, value) in parent.take_array("attributes").unwrap_or_default().into_iter().filter_map(pair) {
-            if key.starts_with("k8s.event.") || key.starts_with("k8s.object.") {
-                self.event.push(key, value);
-            } else if let Some(text) = text(value) {
-                self.set(&key, text);
-            }
-        }
-    }
-
-    /// `kubernetes.*` are OpenShift's names.
-    fn set(&mut self, key: &str, value: Cow<'a, str>) {
-        let source = &mut self.source;
-        let field = match key {
-            "k8s.node.name" | "kubernetes.host" => &mut source.node,
-            "k8s.namespace.name" | "kubernetes.namespace_name" => &mut source.namespace,
-            "k8s.pod.name" | "kubernetes.pod_name" => &mut source.pod,
-            "k8s.pod.uid" | "kubernetes.pod_id" => &mut source.pod_uid,
-            "k8s.container.name" | "kubernetes.container_name" => &mut source.container,
-            "container.image.name" | "kubernetes.container_image" => &mut source.image,
-            "k8s.cluster.name" => &mut self.cluster,
-            "log.file.path" => &mut self.path,
-            _ => {
-                let kind = key.strip_prefix("k8s.").and_then(|key| key.strip_suffix(".name"));
-                if let Some(kind) = kind.and_then(ecs_owner_kind) {
-                    prefer_top_owner(&mut source.owner, kind, value);
-                }
-                return;
-            }
-        };
-        fill(field, Some(value));
+/// Reads the `attributes` of a resource or record.
+fn read_attributes<'a>(parent: &mut Object<'a>, origin: &mut Origin<'a>) {
+    for (key, value) in parent.take_array("attributes").unwrap_or_default().into_iter().filter_map(pair) {
+        origin.add(key, value);
     }
 }
 

@@ -7,7 +7,28 @@ use crate::record::{KubeEvent, LogEntry};
 pub(super) fn entries(value: &str, format: Format, expect: Expect) -> Result<Vec<Entry<'_>>, Rejected> {
     let record = Record { offset: 7, timestamp: None, value: Some(value.as_bytes()) };
     let mut entries = Vec::new();
-    decode(&record, format, expect, &mut entries).map(|()| entries)
+    decode(&record, &Input::new(format, expect), &mut entries).map(|()| entries)
+}
+
+fn of_bytes(value: &[u8], format: Format) -> Vec<Entry<'_>> {
+    let record = Record { offset: 7, timestamp: None, value: Some(value) };
+    let [mut named, mut recognised] = [Vec::new(), Vec::new()];
+    decode(&record, &Input::new(format, Expect::Either), &mut named).unwrap();
+    decode(&record, &Input::default(), &mut recognised).unwrap();
+    assert_eq!(named, recognised, "recognised as something else");
+    named
+}
+
+/// The log entries of a value that is no text, recognised or with its format named.
+pub(super) fn logs_of(value: &[u8], format: Format) -> Vec<LogEntry<'_>> {
+    let log = |entry| if let Entry::Log(log) = entry { log } else { panic!("no log entry: {entry:?}") };
+    of_bytes(value, format).into_iter().map(log).collect()
+}
+
+/// Its events, likewise.
+pub(super) fn events_of(value: &[u8], format: Format) -> Vec<KubeEvent<'_>> {
+    let event = |entry| if let Entry::Event(event) = entry { event } else { panic!("no event: {entry:?}") };
+    of_bytes(value, format).into_iter().map(event).collect()
 }
 
 /// The one log entry of a value, which must be the same recognised or with its format named.
@@ -89,11 +110,31 @@ fn rejects_what_is_no_text() {
     let mut found = Vec::new();
     let mut rejected = |value| {
         let record = Record { offset: 0, timestamp: None, value };
-        decode(&record, Format::Auto, Expect::Either, &mut found).map_err(|rejected| rejected.reason)
+        decode(&record, &Input::default(), &mut found).map_err(|rejected| rejected.reason)
     };
     assert_eq!(rejected(None), Err(Reason::Tombstone));
-    assert_eq!(rejected(Some(b"{\"log\":\"\xff\"}")), Err(Reason::InvalidUtf8));
-    assert_eq!(rejected(Some(b"h\0e\0l\0l\0o\0\xff\xfe")), Err(Reason::InvalidUtf8));
+    // A schema registry's Avro, gzip.
+    assert_eq!(rejected(Some(b"\0\0\0\0\x07\x0cshop\xff\x01")), Err(Reason::InvalidUtf8));
+    assert_eq!(rejected(Some(b"\x1f\x8b\x08\0\0\0\0\0")), Err(Reason::InvalidUtf8));
+}
+
+#[test]
+fn reads_text_in_other_encodings() {
+    let cases: [(&[u8], &str); 4] = [
+        (b"{\"log\":\"caf\xe9\",\"kubernetes\":{\"host\":\"n1\"}}", "caf\u{fffd}"),
+        (
+            b"[2026-11-22T14:51:03.000Z][LOGMONITOR] ERROR: Zugriff verweigert f\xfcr x\r\n",
+            "[2026-11-22T14:51:03.000Z][LOGMONITOR] ERROR: Zugriff verweigert f\u{fffd}r x",
+        ),
+        (b"\xff\xfeE\0r\0r\0o\0r\0:\0 \x002\x001\x006\0", "Error: 216"),
+        (b"\0E\0r\0r\0o\0r\0\r\0\n", "Error"),
+    ];
+    for (value, message) in cases {
+        let record = Record { offset: 0, timestamp: None, value: Some(value) };
+        let mut found = Vec::new();
+        decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut found).unwrap();
+        assert_eq!(found[0].message(), message);
+    }
 }
 
 #[test]
@@ -134,7 +175,7 @@ fn entries_per_record_are_bounded_and_nothing_is_left_behind() {
     let value = many(MAX_ENTRIES_PER_RECORD + 1);
     let mut found = vec![Entry::Log(LogEntry::default())];
     let record = Record { offset: 0, timestamp: None, value: Some(value.as_bytes()) };
-    let rejected = decode(&record, Format::Auto, Expect::Logs, &mut found).unwrap_err();
+    let rejected = decode(&record, &Input::new(Format::Auto, Expect::Logs), &mut found).unwrap_err();
     assert_eq!(rejected.reason, Reason::TooLarge);
     assert_eq!(found.len(), 1);
 }

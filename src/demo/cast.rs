@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decode::{self, Format};
+use crate::decode::{self, Input};
 use crate::names;
-use crate::record::{Entry, Expect, Record};
+use crate::record::{Entry, Record};
 use crate::scenario::Scenario;
 
 pub(super) struct Cast {
@@ -20,7 +20,7 @@ impl Cast {
         for written in &scenario.records {
             let record = Record { offset: 0, timestamp: Some(written.at), value: Some(written.value.as_bytes()) };
             let mut entries = Vec::new();
-            if decode::decode(&record, Format::Auto, Expect::Either, &mut entries).is_ok() {
+            if decode::decode(&record, &Input::default(), &mut entries).is_ok() {
                 entries.iter().for_each(|entry| cast.enter(entry));
             }
         }

@@ -83,7 +83,7 @@ fn bad_lines_are_counted_and_the_rest_goes_on() {
     let scenario = scenario::founding_case(start(), 7, Duration::from_secs(300), Duration::from_secs(120));
     let files = write(&scenario, directory.path());
     let mut text = fs::read(&files[0]).unwrap();
-    text.extend_from_slice(b"{\"log\": \"cut off\n\xff\xfe broken\n{\"kubernetes\":{}}\n");
+    text.extend_from_slice(b"{\"log\": \"cut off\n\xff\x01 broken\n{\"kubernetes\":{}}\n");
     text.extend_from_slice("x".repeat(2 << 20).as_bytes());
     fs::write(&files[0], text).unwrap();
     let (alerts, _, summary) = replay(&files);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Condition, DONE, FAILED, accuses, conditions, load_or_complain, severity, shown};
-use crate::decode::{Format, decode};
-use crate::record::{Entry, Expect, Record};
+use crate::decode::{Input, decode};
+use crate::record::{Entry, Record};
 use crate::scanner::matcher::{Hit, Matcher, Scratch};
 use crate::scanner::naive::{assumed_event, is_near, log_entry, matches_naive};
 use crate::signature::Rule;
@@ -72,7 +72,7 @@ fn explain_line(matcher: &Matcher, number: usize, line: &[u8], out: &mut dyn Wri
     let mut entries = Vec::new();
     if line.starts_with(b"{") {
         let record = Record { offset: 0, timestamp: None, value: Some(line) };
-        if let Err(rejected) = decode(&record, Format::Auto, Expect::Either, &mut entries) {
+        if let Err(rejected) = decode(&record, &Input::default(), &mut entries) {
             writeln!(out, "line {number}: no known record ({}), taken as a log message", shown(&rejected.detail))?;
         }
     }

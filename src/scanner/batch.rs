@@ -97,7 +97,8 @@ impl Batch {
         matches
     }
 
-    fn count_record(&mut self, place: Place) {
+    /// Counts the record of an entry; of several entries once.
+    pub fn count_record(&mut self, place: Place) {
         let record = Some((place.slot, place.offset));
         if self.newest_record != record {
             self.newest_record = record;

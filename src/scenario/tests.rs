@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::decode::{Format, decode};
+use crate::decode::{Format, Input, decode};
 use crate::names;
 use crate::record::{Entry, Expect, KubeEvent, LogEntry, Record};
 
@@ -18,7 +18,7 @@ fn entries(record: &ScenarioRecord) -> Vec<Entry<'_>> {
     };
     let mut entries = Vec::new();
     let kafka = Record { offset: 0, timestamp: Some(record.at), value: Some(record.value.as_bytes()) };
-    decode(&kafka, Format::Auto, expect, &mut entries).unwrap();
+    decode(&kafka, &Input::new(Format::Auto, expect), &mut entries).unwrap();
     entries
 }
 

@@ -7,10 +7,8 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::Error;
-use crate::decode::Format;
 use crate::kafka::{Connection, TopicSpec};
-use crate::record::Expect;
-use crate::{correlator, scanner};
+use crate::{correlator, decode, scanner};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -34,8 +32,7 @@ pub struct Config {
 pub struct Input {
     /// Names, or one regular expression that begins with `^`.
     pub topics: Vec<String>,
-    pub expect: Expect,
-    pub format: Format,
+    pub reading: decode::Input,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +100,7 @@ impl Config {
 
 /// Which input a topic belongs to.
 #[derive(Debug)]
-pub(super) struct Inputs(Vec<(Vec<Pattern>, Expect, Format)>);
+pub(super) struct Inputs(Vec<(Vec<Pattern>, decode::Input)>);
 
 #[derive(Debug)]
 enum Pattern {
@@ -126,7 +123,7 @@ impl Inputs {
     pub fn new(config: &Config) -> Result<Self, Error> {
         let inputs = config.inputs.iter().map(|input| {
             let patterns: Result<Vec<Pattern>, Error> = input.topics.iter().map(|topic| pattern(topic)).collect();
-            Ok((patterns?, input.expect, input.format))
+            Ok((patterns?, input.reading.clone()))
         });
         let inputs = Inputs(inputs.collect::<Result<_, Error>>()?);
         match config.own_topics().iter().find(|own| inputs.find(&own.name).is_some()) {
@@ -138,14 +135,14 @@ impl Inputs {
     }
 
     /// The first input that names the topic or whose regular expression matches it.
-    pub fn find(&self, topic: &str) -> Option<(Expect, Format)> {
-        let input = self.0.iter().find(|(patterns, ..)| patterns.iter().any(|pattern| pattern.matches(topic)));
-        input.map(|&(_, expect, format)| (expect, format))
+    pub fn find(&self, topic: &str) -> Option<&decode::Input> {
+        let input = self.0.iter().find(|(patterns, _)| patterns.iter().any(|pattern| pattern.matches(topic)));
+        input.map(|(_, reading)| reading)
     }
 
     /// The names and expressions that match none of `existing`.
     pub fn missing<'t>(&self, existing: impl Iterator<Item = &'t str> + Clone) -> Vec<String> {
-        let patterns = self.0.iter().flat_map(|(patterns, ..)| patterns);
+        let patterns = self.0.iter().flat_map(|(patterns, _)| patterns);
         patterns
             .filter(|pattern| !existing.clone().any(|topic| pattern.matches(topic)))
             .map(|pattern| match pattern {
@@ -180,10 +177,8 @@ pub(super) mod tests {
             properties: Default::default(),
             limits: Default::default(),
         };
-        let inputs = inputs
-            .iter()
-            .map(|t| Input { topics: vec![(*t).to_owned()], expect: Expect::Logs, format: Format::Auto })
-            .collect();
+        let inputs =
+            inputs.iter().map(|t| Input { topics: vec![(*t).to_owned()], reading: decode::Input::default() }).collect();
         Config {
             connection,
             group_id: "faultline".to_owned(),

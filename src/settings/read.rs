@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::{Http, Input, InternalTopics, Kafka, Output, OutputFormat, Scan, Settings, Topics, properties};
 use crate::correlator::{Alerts, Windows};
-use crate::decode::Format;
+use crate::decode::{self, Fields, Format, Pointer};
 use crate::document::{Item, Section};
 use crate::record::Expect;
 
@@ -103,10 +103,28 @@ fn input(item: &Item<'_>) -> Option<Input> {
     let topics = section.require("topics").and_then(|item| input_topics(&item));
     let kinds = [("logs", Expect::Logs), ("events", Expect::Events)];
     let expect = section.require("kind").and_then(|item| item.enumeration(&kinds));
-    let mut format = Format::Auto;
-    section.read("format", &mut format, input_format);
+    let mut reading = decode::Input::default();
+    section.read("format", &mut reading.format, input_format);
+    within(&mut section, "fields", |section| input_fields(section, &mut reading.fields));
+    section.read("cluster", &mut reading.cluster, |item| item.filled_text().map(|name| Some(name.into())));
+    section
+        .read("cluster_header", &mut reading.cluster_header, |item| item.filled_text().map(|name| Some(name.into())));
     section.finish();
-    Some(Input { topics: topics?, expect: expect?, format })
+    reading.expect = expect?;
+    Some(Input { topics: topics?, reading })
+}
+
+fn input_fields(section: &mut Section<'_>, fields: &mut Fields) {
+    for (name, get) in Fields::ALL {
+        section.read(name, get(fields), |item| {
+            let text = item.text()?;
+            let pointer = Pointer::parse(&text);
+            if pointer.is_none() {
+                item.error(format!("expected a JSON pointer such as /kubernetes/pod_name, found `{text}`"));
+            }
+            pointer.map(Some)
+        });
+    }
 }
 
 fn input_topics(item: &Item<'_>) -> Option<Vec<String>> {
@@ -260,6 +278,9 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("matches_per_report", &mut batch.matches_per_report, |item| item.number(1..=1_000_000));
     section.read("pods_per_report", &mut batch.pods_per_report, |item| item.number(1..=1_000_000));
     section.read("sample_bytes", &mut batch.sample_bytes, |item| item.bytes(0..=1 << 16));
+    section.read("joined_bytes", &mut batch.joined_bytes, |item| item.bytes(0..=1 << 26));
+    section.read("open_lines", &mut batch.open_lines, |item| item.number(1..=100_000));
+    section.read("join_within", &mut batch.join_within, |item| item.duration_within(SECOND..=HOUR));
     let state = &mut settings.correlator.limits;
     section.read("nodes", &mut state.nodes, |item| item.number(1..=MANY));
     section.read("pods", &mut state.pods, |item| item.number(1..=MANY));

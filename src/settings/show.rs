@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::{Input, Output, OutputFormat, Settings, properties};
+use crate::decode::Fields;
 use crate::document::{format_bytes, format_duration};
 use crate::record::Expect;
 
@@ -56,12 +57,28 @@ fn kafka(yaml: &mut Yaml, settings: &Settings) {
 
 fn input(input: &Input) -> String {
     let topics: Vec<String> = input.topics.iter().map(|topic| scalar(topic)).collect();
-    let kind = match input.expect {
+    let reading = &input.reading;
+    let kind = match reading.expect {
         Expect::Logs => "logs",
         Expect::Events => "events",
         Expect::Either => "either",
     };
-    format!("{{topics: [{}], kind: {kind}, format: {}}}", topics.join(", "), input.format.name())
+    let mut shown = format!("{{topics: [{}], kind: {kind}, format: {}", topics.join(", "), reading.format.name());
+    let mut fields = reading.fields.clone();
+    let pointers = Fields::ALL.iter().filter_map(|(name, get)| {
+        let pointer = get(&mut fields).take()?;
+        Some(format!("{name}: {}", scalar(&pointer.to_string())))
+    });
+    let pointers: Vec<String> = pointers.collect();
+    if !pointers.is_empty() {
+        shown.push_str(&format!(", fields: {{{}}}", pointers.join(", ")));
+    }
+    for (key, value) in [("cluster", &reading.cluster), ("cluster_header", &reading.cluster_header)] {
+        if let Some(value) = value {
+            shown.push_str(&format!(", {key}: {}", scalar(value)));
+        }
+    }
+    shown + "}"
 }
 
 fn output(output: &Output) -> String {
@@ -111,6 +128,9 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.plain("matches_per_report", batch.matches_per_report);
     yaml.plain("pods_per_report", batch.pods_per_report);
     yaml.bytes("sample_bytes", batch.sample_bytes);
+    yaml.bytes("joined_bytes", batch.joined_bytes);
+    yaml.plain("open_lines", batch.open_lines);
+    yaml.duration("join_within", batch.join_within);
     let state = &settings.correlator.limits;
     yaml.plain("nodes", state.nodes);
     yaml.plain("pods", state.pods);

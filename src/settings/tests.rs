@@ -44,6 +44,12 @@ kafka:
 inputs:
   - {topics: [\"^logs-.*\"], kind: logs}
   - {topics: [ev-1, ev-2], kind: events, format: auto}
+  - topics: [odd]
+    kind: logs
+    format: json
+    fields: {message: /a/b, node: /x, namespace: /n, pod: '/p~1q', container: /c, image: /i, time: /t, cluster: /k}
+    cluster: 'east #2'
+    cluster_header: x-cluster
 topics: {reports: r, state: s, dead_letter: d}
 internal_topics: {partitions: 12, replication_factor: 3, reports_retention: 6h}
 outputs: [{topic: a1, format: faultline}, {topic: a2}]
@@ -52,7 +58,7 @@ windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
 alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m}
 scan: {flush_interval: 500ms, idle_after: 20s}
 http: {listen: off}
-limits: {record_bytes: 1MiB, clusters: 7, matches_per_report: 11, pods_per_report: 12, sample_bytes: 100, nodes: 13, pods: 14, failing_pods: 15, incidents: 16, capture_values: 17, failing_in_alert: 18, candidates_in_alert: 19, pod_ttl: 2h, reports_in_flight: 20, messages_in_flight: 21, bytes_in_flight: 1MiB, fetch_queue_bytes: 2MiB, producer_queue_bytes: 3MiB}
+limits: {record_bytes: 1MiB, clusters: 7, matches_per_report: 11, pods_per_report: 12, sample_bytes: 100, joined_bytes: 0, open_lines: 3, join_within: 4s, nodes: 13, pods: 14, failing_pods: 15, incidents: 16, capture_values: 17, failing_in_alert: 18, candidates_in_alert: 19, pod_ttl: 2h, reports_in_flight: 20, messages_in_flight: 21, bytes_in_flight: 1MiB, fetch_queue_bytes: 2MiB, producer_queue_bytes: 3MiB}
 shutdown_timeout: 10s
 ";
     let (settings, warnings) = load(text).unwrap_or_else(|errors| panic!("{errors}"));
@@ -145,6 +151,14 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             "inputs: [{topics: ['^a', b], kind: logs}]",
             "f.yaml:1: inputs[0].topics[0]: a regex stands alone: name topics, or give one regex that matches all of them",
+        ),
+        (
+            "inputs: [{topics: [a], kind: logs, fields: {pod: kubernetes.pod}}]",
+            "f.yaml:1: inputs[0].fields.pod: expected a JSON pointer such as /kubernetes/pod_name, found `kubernetes.pod`",
+        ),
+        (
+            "inputs: [{topics: [a], kind: logs, fields: {nodes: /a}}]",
+            "f.yaml:1: inputs[0].fields: unknown key `nodes`; did you mean `node`?",
         ),
         ("inputs: []", "f.yaml:1: inputs: at least one input is needed"),
         ("outputs: []", "f.yaml:1: outputs: at least one output is needed"),

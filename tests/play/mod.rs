@@ -3,7 +3,7 @@
 use faultline::alert::Alert;
 use faultline::bundled;
 use faultline::correlator::Options;
-use faultline::decode::Format;
+use faultline::decode::{Format, Input};
 use faultline::engine::Engine;
 use faultline::record::{Expect, Partition, Record};
 use faultline::ruleset::RuleSet;
@@ -24,7 +24,7 @@ pub fn play(
     let mut engine = Engine::new(Matcher::new(rules.into()), scan, options);
     let mut assign = |topic: &str, expect| -> Vec<(Slot, i64)> {
         let number = |at| Partition { topic: topic.into(), partition: at };
-        (0..partitions as i32).map(|at| (engine.assign(number(at), Format::Auto, expect), 0)).collect()
+        (0..partitions as i32).map(|at| (engine.assign(number(at), Input::new(Format::Auto, expect)), 0)).collect()
     };
     let (mut logs, mut events) = (assign("container-logs", Expect::Logs), assign("kube-events", Expect::Events));
     let mut alerts = Vec::new();

@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use faultline::decode::Format;
+use faultline::decode::{self, Format};
 use faultline::kafka::{self, Connection, TopicSpec};
 use faultline::metrics::Metrics;
 use faultline::record::Expect;
@@ -47,7 +47,8 @@ pub fn topic(name: &str, partitions: i32) -> TopicSpec {
 
 /// A configuration whose times suit a test.
 pub fn config(brokers: &str) -> Config {
-    let input = |name: &str, expect| Input { topics: vec![name.to_owned()], expect, format: Format::Auto };
+    let input =
+        |name: &str, expect| Input { topics: vec![name.to_owned()], reading: decode::Input::new(Format::Auto, expect) };
     Config {
         connection: Connection {
             brokers: brokers.to_owned(),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers as _};
 use tracing::warn;
 
 use crate::decode::Rejected;
@@ -47,6 +47,7 @@ struct Reading {
     /// The position that the newest sealed batch covers.
     sealed: Option<i64>,
     counts: Counts,
+    cluster_header: Option<Arc<str>>,
 }
 
 /// The counters of its topic, looked up once.
@@ -91,13 +92,13 @@ impl<'s> Work<'s> {
     }
 
     pub fn take(&mut self, partition: &Partition) {
-        let Some((expect, format)) = self.shared.inputs.find(&partition.topic) else {
+        let Some(input) = self.shared.inputs.find(&partition.topic) else {
             return;
         };
-        let slot = self.scanner.assign(partition.clone(), format, expect);
+        let slot = self.scanner.assign(partition.clone(), input.clone());
         let counts = Counts::new(&self.shared.metrics, &partition.topic);
         let owned = Owned::new(partition.clone(), Instant::now());
-        self.owned.push(Reading { owned, slot, sealed: None, counts });
+        self.owned.push(Reading { owned, slot, sealed: None, counts, cluster_header: input.cluster_header.clone() });
     }
 
     pub fn give_up(&mut self, partition: &Partition) {
@@ -128,9 +129,13 @@ impl<'s> Work<'s> {
         };
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(message.payload_len() as u64);
-        match self.scanner.scan(&self.matcher, reading.slot, &record) {
+        let cluster = reading.cluster_header.as_deref().and_then(|name| header(message, name));
+        match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
+                if scanned.cut_lines > 0 {
+                    self.shared.limit_hit("open_lines");
+                }
                 Ok(())
             }
             Err(rejected) => self.reject(message, &rejected),
@@ -300,7 +305,41 @@ impl<'s> Work<'s> {
 
     pub fn end_all(&mut self) {
         for reading in &self.owned {
-            self.scanner.end(reading.slot);
+            self.scanner.end(&self.matcher, reading.slot);
+        }
+    }
+}
+
+/// The last of the headers of that name, as text.
+fn header<'m, M: Message>(message: &'m M, name: &str) -> Option<&'m str> {
+    let found = message.headers()?.iter().filter(|header| header.key == name).last()?;
+    std::str::from_utf8(found.value?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp as Time;
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+
+    use super::*;
+
+    fn message(headers: Option<OwnedHeaders>) -> OwnedMessage {
+        OwnedMessage::new(None, None, "t".to_owned(), Time::NotAvailable, 0, 0, headers)
+    }
+
+    #[test]
+    fn a_header_is_the_last_of_its_name_and_text() {
+        let with = |key, value: Option<&'static [u8]>| OwnedHeaders::new().insert(Header { key, value });
+        let twice = with("cluster", Some(b"a")).insert(Header { key: "cluster", value: Some("b") });
+        let cases = [
+            (None, None),
+            (Some(with("other", Some(b"a"))), None),
+            (Some(with("cluster", None)), None),
+            (Some(with("cluster", Some(b"\xff"))), None),
+            (Some(twice), Some("b")),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(header(&message(headers), "cluster"), expected);
         }
     }
 }
