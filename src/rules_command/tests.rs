@@ -124,6 +124,18 @@ fn explain_shows_matches_near_misses_and_silence() {
 }
 
 #[test]
+fn explain_tells_what_is_superseded() {
+    let rules = RULES.replace("  codes: {code: win32}", "  codes: {code: win32}\n  supersedes: [wrapper]")
+        + "- {id: wrapper, title: Something failed, severity: info, match: {log: {all: [ERROR]}}}\n";
+    let matcher = Matcher::new(Arc::new(RuleSet::parse(&[("r.yaml", rules)]).unwrap()));
+    let mut out = Vec::new();
+    explain_lines(&matcher, &mut "[LOGMONITOR] ERROR: Error: 216\n".as_bytes(), &mut out, &mut Vec::new()).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("\n  would match wrapper, superseded by entrypoint-failed: Something failed\n"), "{out}");
+    assert!(!out.contains("  matches wrapper"), "{out}");
+}
+
+#[test]
 fn explain_needs_no_utf8_and_no_end_of_line() {
     let matcher = Matcher::new(Arc::new(RuleSet::parse(&[("r.yaml", RULES)]).unwrap()));
     let mut out = Vec::new();

@@ -1,6 +1,7 @@
 //! One rule, from its YAML to its checked form.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
@@ -49,6 +50,7 @@ pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(
     let trigger = section.get("trigger").and_then(|item| trigger(&item, accuses)).unwrap_or_default();
     let action = section.get("action").and_then(|item| action(&item));
     let runbook = section.get("runbook").and_then(|item| runbook(&item));
+    let supersedes = section.get("supersedes").and_then(|item| supersedes(&item, id.as_deref())).unwrap_or_default();
     let examples = section.get("tests").and_then(|item| examples(&item, node.entry("tests").map(|entry| &entry.node)));
     section.finish();
     let rule = Rule {
@@ -62,6 +64,7 @@ pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(
         trigger,
         action,
         runbook,
+        supersedes,
         examples: examples.unwrap_or_default(),
     };
     Some((rule, node.origin.clone()))
@@ -295,6 +298,15 @@ fn runbook(item: &Item<'_>) -> Option<String> {
     }
     item.error("expected an address that begins with https:// or http://; notes belong into `action`");
     None
+}
+
+/// Ids of other rules; whether they exist is known once all files are read.
+fn supersedes(item: &Item<'_>, id: Option<&str>) -> Option<Vec<Arc<str>>> {
+    let ids = filled_list(item)?;
+    if ids.iter().any(|other| Some(other.as_str()) == id) {
+        item.error("a rule cannot supersede itself");
+    }
+    Some(ids.into_iter().map(Arc::from).collect())
 }
 
 fn examples(item: &Item<'_>, node: Option<&Node>) -> Option<Examples> {

@@ -2,7 +2,7 @@
 //!
 //! One pass over a message finds which literals of all rules it holds. A rule is looked at only when its *anchor* was
 //! among them: its longest `all` literal, else one of `any`, else a literal that its regex cannot match without. The
-//! answer is always that of [`super::naive::matches_naive`]; a property test keeps it so.
+//! answer is always that of [`super::naive::matching_naive`]; a property test keeps it so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,9 +101,9 @@ impl Matcher {
         &self.rules
     }
 
-    /// Calls `on_hit` for every rule that the entry matches, in the rule set's order. Linear in the length of the
+    /// Calls `on_hit` for every rule that the entry matches and no other match supersedes, in the rule set's order. Linear in the length of the
     /// message; allocates only for an entry that matches a rule.
-    pub fn scan<'m, 'e>(&'m self, entry: &'e Entry<'_>, scratch: &mut Scratch, mut on_hit: impl FnMut(Hit<'m, 'e>)) {
+    pub fn scan<'m, 'e>(&'m self, entry: &'e Entry<'_>, scratch: &mut Scratch, on_hit: impl FnMut(Hit<'m, 'e>)) {
         let clauses = match entry {
             Entry::Log(_) => &self.logs,
             Entry::Event(_) => &self.events,
@@ -113,6 +113,7 @@ impl Matcher {
         scratch.candidates.extend_from_slice(&clauses.always);
         scratch.candidates.sort_unstable();
         scratch.candidates.dedup();
+        let mut hits = Vec::new();
         for &candidate in &scratch.candidates {
             let clause = &clauses.clauses[candidate as usize];
             let rule = &self.rules.rules()[clause.rule];
@@ -120,9 +121,13 @@ impl Matcher {
                 && event_holds(rule, entry)
                 && let Some(captures) = clause.confirm(text)
             {
-                on_hit(Hit { index: clause.rule, rule, captures });
+                hits.push(Hit { index: clause.rule, rule, captures });
             }
         }
+        if hits.len() > 1 {
+            self.rules.drop_superseded(&mut hits, |hit| hit.index);
+        }
+        hits.into_iter().for_each(on_hit);
     }
 
     /// Marks the terms that the text holds, and gathers the clauses that they are anchors of.
