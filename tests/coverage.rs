@@ -117,7 +117,12 @@ fn every_collected_example_is_known() {
             _ => {}
         }
     }
-    eprintln!("{} of {} facts are known, {} left out on purpose", facts.len() - unknown.len(), facts.len(), exceptions.len());
+    eprintln!(
+        "{} of {} facts are known, {} left out on purpose",
+        facts.len() - unknown.len(),
+        facts.len(),
+        exceptions.len()
+    );
     assert!(unknown.is_empty(), "\n{}", unknown.join("\n"));
 }
 
