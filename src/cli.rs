@@ -120,7 +120,13 @@ impl ReplayArguments {
 #[derive(Subcommand, Debug)]
 enum RulesCommand {
     /// Validate rule files; everything that is wrong is told at once
-    Check(RulesDirectory),
+    Check {
+        #[command(flatten)]
+        rules: RulesDirectory,
+        /// Also measure how often each rule hits in these lines or records, and what it costs
+        #[arg(long, value_name = "FILE")]
+        corpus: Vec<PathBuf>,
+    },
     /// Run the examples that the rules carry
     Test(RulesDirectory),
     /// Print a table of the rules
@@ -198,6 +204,7 @@ mod tests {
             "replay a.ndjson - b.gz",
             "replay -c f.yaml --rules r --cluster c -",
             "rules check d",
+            "rules check d --corpus a.log --corpus b.gz",
             "rules test d",
             "rules list d",
             "rules explain d",

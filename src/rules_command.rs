@@ -2,19 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comfy_table::{Table, presets};
 
 use crate::document::format_duration;
 use crate::rules_files::{LoadError, load};
 use crate::ruleset::RuleSet;
+use crate::scanner::matcher::Matcher;
 use crate::scanner::naive::{Condition, example_entry, explain as conditions, matches_naive};
 use crate::signature::{Accuses, Example, Rule, Trigger};
 
+mod corpus;
 mod explain;
+mod review;
 
 pub use explain::explain;
+
+use corpus::measure;
+use review::review;
 
 pub const DONE: u8 = 0;
 /// An example of a rule is not as the rule says, or the input could not be read.
@@ -30,17 +37,29 @@ const SHOWN_CHARS: usize = 160;
 /// # Errors
 /// When `out` or `err` cannot be written to; so all commands here.
 pub fn check(directory: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    check_on(directory, &[], out, err)
+}
+
+/// [`check`], and a table of how often each rule hits in the files of `corpus`, and what it costs. [`FAILED`] where one
+/// of them cannot be read.
+pub fn check_on(directory: &Path, corpus: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let rules = match load_or_complain(directory, err)? {
         Ok(rules) => rules,
         Err(code) => return Ok(code),
     };
     let files: BTreeSet<_> = (0..rules.rules().len()).filter_map(|index| Some(&rules.origin(index)?.source)).collect();
-    let warnings = match rules.warnings().count() {
+    let (rule_count, file_count, told) = (rules.rules().len(), files.len(), rules.warnings().count());
+    let matcher = Matcher::new(Arc::new(rules));
+    let doubtful = review(&matcher);
+    for warning in &doubtful {
+        writeln!(err, "{warning}")?;
+    }
+    let warnings = match told + doubtful.len() {
         0 => String::new(),
         count => format!(", {}", counted(count, "warning")),
     };
-    writeln!(out, "{} in {}: valid{warnings}", counted(rules.rules().len(), "rule"), counted(files.len(), "file"))?;
-    Ok(DONE)
+    writeln!(out, "{} in {}: valid{warnings}", counted(rule_count, "rule"), counted(file_count, "file"))?;
+    if corpus.is_empty() { Ok(DONE) } else { measure(&matcher, corpus, out, err) }
 }
 
 /// Runs the examples that the rules carry: [`DONE`], [`FAILED`] with each that went wrong on `out`, or [`BAD_RULES`].
