@@ -1,0 +1,31 @@
+//! The bundled rules are silent on what usual software writes in good health: mentions of failures, errors that programs
+//! survive, starts and stops. The lines under `fixtures/healthy` are written for this test, in the producers' shapes.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use faultline::bundled;
+use faultline::ruleset::RuleSet;
+use faultline::scanner::matcher::{Matcher, Scratch};
+use faultline::scanner::naive::log_entry;
+
+#[test]
+fn healthy_logs_match_nothing() {
+    let matcher = Matcher::new(Arc::new(RuleSet::parse(bundled::RULES).unwrap()));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/healthy");
+    let mut scratch = Scratch::default();
+    let (mut lines, mut alarms) = (0, Vec::new());
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        for line in text.lines() {
+            lines += 1;
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            matcher.scan(&log_entry(line), &mut scratch, |hit| alarms.push(format!("{name}: {}: {line}", hit.rule.id)));
+        }
+    }
+    assert!(lines >= 300, "{lines} lines in {} files", files.len());
+    assert!(alarms.is_empty(), "\n{}", alarms.join("\n"));
+}
