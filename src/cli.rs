@@ -128,7 +128,13 @@ enum RulesCommand {
         corpus: Vec<PathBuf>,
     },
     /// Run the examples that the rules carry
-    Test(RulesDirectory),
+    Test {
+        #[command(flatten)]
+        rules: RulesDirectory,
+        /// Write the results as JUnit XML too
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
     /// Print a table of the rules
     List(RulesDirectory),
     /// Show which rules match the given lines, and why
@@ -206,6 +212,7 @@ mod tests {
             "rules check d",
             "rules check d --corpus a.log --corpus b.gz",
             "rules test d",
+            "rules test d --junit r.xml",
             "rules list d",
             "rules explain d",
             "rules explain d -",
