@@ -8,6 +8,7 @@ use crate::signature::Rule;
 
 use precedence::Precedence;
 
+mod contradictions;
 mod precedence;
 mod read;
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 
+use super::contradictions;
 use crate::codes::CodeTable;
-use crate::document::{Collector, Entry, Item, Node, Origin, Section, Value, suggestion};
+use crate::document::{Collector, Entry, Item, Node, Origin, Value, suggestion};
 use crate::signature::required::{MIN_LITERAL_BYTES, required_literals};
 use crate::signature::{Accuses, EventPattern, Example, Examples, Rule, Severity, TextPattern, Trigger};
 use crate::template::{PLACEHOLDERS, unknown_placeholders};
@@ -163,7 +164,7 @@ fn text_pattern(item: &Item<'_>, narrowed: bool) -> Option<TextPattern> {
     let [all, any, none] = lists.map(|list| list.as_ref().and_then(literals).unwrap_or_default());
     (pattern.all, pattern.any, pattern.none) = (all, any, none);
     pattern.regex = regex.as_ref().and_then(|item| compile(item, pattern.ignore_case));
-    check_contradiction(&section, &pattern);
+    contradictions::check(section.place(), &pattern);
     section.finish();
     if let Some(item) = &regex {
         check_regex(item, pattern.regex.as_ref()?, &pattern, narrowed);
@@ -204,15 +205,6 @@ fn compile(item: &Item<'_>, ignore_case: bool) -> Option<Regex> {
             let complaint = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
             item.error(format!("not a valid regex: {complaint}"));
             None
-        }
-    }
-}
-
-fn check_contradiction(section: &Section<'_>, pattern: &TextPattern) {
-    let fold = |literal: &str| if pattern.ignore_case { literal.to_ascii_lowercase() } else { literal.to_owned() };
-    for none in &pattern.none {
-        if let Some(all) = pattern.all.iter().find(|all| fold(all).contains(&fold(none))) {
-            section.place().error(format!("can never match: `none` {none:?} is part of `all` {all:?}"));
         }
     }
 }

@@ -278,3 +278,23 @@ fn what_a_rule_supersedes_is_bounded() {
         "r.yaml:1: rule rule-0.supersedes: more than 200 rules, counting those that they supersede in turn"
     );
 }
+
+#[test]
+fn literals_that_change_nothing_are_told_of() {
+    let told = |conditions: &str| complaints(&format!("match: {{log: {{{conditions}}}}}"));
+    for (conditions, expected) in [
+        ("any: [abc, bcd], none: [ab]", "`any` \"abc\" can never match: it contains one of `none`"),
+        ("any: [abc], none: [ab]", "can never match: every literal of `any` contains one of `none`"),
+        ("all: [abc], any: [ab, xy]", "`any` has no effect: \"ab\" is part of `all` \"abc\""),
+        ("any: [abc, xy, ab]", "`any` \"abc\" has no effect beside \"ab\", which it contains"),
+        ("any: [abc, abc]", "`any` \"abc\" has no effect beside \"abc\", which it contains"),
+        ("any: [ABC, ab], ignore_case: true", "`any` \"ABC\" has no effect beside \"ab\", which it contains"),
+        ("any: [ABC, ab]", ""),
+        ("all: [abc], none: [abcd], any: [xy, yz]", ""),
+        (r#"all: ["\e[31mred"]"#, "\"\\u{1b}[31mred\" can never match: colours are taken off messages before"),
+    ] {
+        let found = told(conditions);
+        let found = found.trim_start_matches("warning: ").trim_start_matches("rule x.match.log: ");
+        assert_eq!(found, expected, "{conditions}");
+    }
+}
