@@ -7,22 +7,40 @@ use crate::scanner::matcher::{Matcher, Scratch};
 use crate::scanner::naive::example_entry;
 use crate::signature::Rule;
 
-/// Warnings, in the rule set's order: rules whose every example another rule matches too that counts as much, so that
-/// one failure would be told twice, or never by the rule in question.
+/// Warnings, in the rule set's order: rules that say what another does, and rules whose every example another rule
+/// matches too that counts as much, so that one failure would be told twice, or never by the rule in question.
 pub(super) fn review(matcher: &Matcher) -> Vec<Diagnostic> {
     let mut scratch = Scratch::default();
     let mut warnings = Vec::new();
-    for (index, rule) in matcher.rules().rules().iter().enumerate() {
+    for index in 0..matcher.rules().rules().len() {
+        if let Some(twin) = twin(matcher.rules().rules(), index) {
+            warnings.push(warning(matcher, index, format!("has the same conditions as `{twin}`")));
+            continue;
+        }
         let Some(others) = also_matching(matcher, index, &mut scratch) else { continue };
         let shadow = others.into_iter().find_map(|other| Some((other, doubt(matcher, index, other)?)));
         if let Some((other, doubt)) = shadow {
             let message =
                 format!("shadowed: every example also matches `{}`, {doubt}", matcher.rules().rules()[other].id);
-            let origin = matcher.rules().origin(index).cloned().unwrap_or_else(|| Origin::of_source("rules"));
-            warnings.push(Diagnostic::warning(origin, format!("rule {}", rule.id), message));
+            warnings.push(warning(matcher, index, message));
         }
     }
     warnings
+}
+
+fn warning(matcher: &Matcher, index: usize, message: String) -> Diagnostic {
+    let origin = matcher.rules().origin(index).cloned().unwrap_or_else(|| Origin::of_source("rules"));
+    Diagnostic::warning(origin, format!("rule {}", matcher.rules().rules()[index].id), message)
+}
+
+/// An earlier rule whose conditions are the same, word for word.
+fn twin(rules: &[Rule], index: usize) -> Option<&str> {
+    // Regexes can be compared only as text.
+    let conditions = |rule: &Rule| format!("{:?} {:?}", rule.log, rule.event);
+    let own = conditions(&rules[index]);
+    let same =
+        rules[..index].iter().find(|rule| rule.literals().eq(rules[index].literals()) && conditions(rule) == own);
+    same.map(|rule| &*rule.id)
 }
 
 /// The other rules that match all of the rule's examples; `None`: it has none.

@@ -204,6 +204,13 @@ fn check_finds_rules_that_others_make_superfluous() {
 }
 
 #[test]
+fn check_finds_twins() {
+    let (code, out, err) = run(check, &SHADOWED.replace("big oops]", "oops]"));
+    assert_eq!((code, out.as_str()), (DONE, "2 rules in 1 file: valid, 1 warning\n"));
+    assert_eq!(err, "DIR/r.yaml:3: warning: rule narrow: has the same conditions as `wide`\n");
+}
+
+#[test]
 fn check_measures_on_a_corpus() {
     let directory = tempfile::tempdir().unwrap();
     let corpus = directory.path().join("corpus.log");
