@@ -64,6 +64,18 @@ fn the_matcher_agrees_with_the_naive_search_on_every_example() {
     }
 }
 
+/// Where several rules match a line, all but one are superseded.
+#[test]
+fn one_line_is_one_signal() {
+    let matcher = Matcher::new(Arc::new(bundled()));
+    for rule in matcher.rules().rules() {
+        for example in &rule.examples.matching {
+            let found = matched(&matcher, &example_entry(rule, example));
+            assert_eq!(found.len(), 1, "{found:?} match an example of {}: {example:?}", rule.id);
+        }
+    }
+}
+
 #[test]
 fn help_whoever_is_paged() {
     for rule in bundled().rules() {
