@@ -84,7 +84,9 @@ impl Tally {
         self.searching += began.elapsed();
         let mut hits = Vec::new();
         for &candidate in scratch.candidates() {
-            let rule = &mut self.rules[matcher.rule_of(candidate, entry)];
+            let Some(rule) = matcher.rule_of(candidate, entry).and_then(|index| self.rules.get_mut(index)) else {
+                continue;
+            };
             let began = Instant::now();
             let hit = matcher.look_at(candidate, entry, scratch);
             rule.spent += began.elapsed();

@@ -31,7 +31,7 @@ pub fn test(directory: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::R
     test_to(directory, None, out, err)
 }
 
-/// [`test`], and the same as JUnit XML in the file `junit`: a test suite for each rule, a case for each example.
+/// What [`test()`] does, and the same as JUnit XML in the file `junit`: a test suite for each rule, a case for each example.
 /// [`FAILED`] where it cannot be written.
 pub fn test_to(directory: &Path, junit: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let rules = match load_or_complain(directory, err)? {

@@ -125,7 +125,7 @@ impl Matcher {
     /// The second half, for one of the candidates that [`Matcher::bring_up`] found in this entry: whether all of its
     /// rule's conditions hold. What supersedes it is not looked at.
     pub fn look_at<'m, 'e>(&'m self, candidate: u32, entry: &'e Entry<'_>, scratch: &Scratch) -> Option<Hit<'m, 'e>> {
-        let clause = &self.clauses(entry).clauses[candidate as usize];
+        let clause = self.clauses(entry).clauses.get(candidate as usize)?;
         let rule = &self.rules.rules()[clause.rule];
         if !clause.terms_hold(scratch) || !event_holds(rule, entry) {
             return None;
@@ -135,8 +135,8 @@ impl Matcher {
     }
 
     /// The rule of a candidate, as its place in [`RuleSet::rules`].
-    pub fn rule_of(&self, candidate: u32, entry: &Entry<'_>) -> usize {
-        self.clauses(entry).clauses[candidate as usize].rule
+    pub fn rule_of(&self, candidate: u32, entry: &Entry<'_>) -> Option<usize> {
+        Some(self.clauses(entry).clauses.get(candidate as usize)?.rule)
     }
 
     fn clauses(&self, entry: &Entry<'_>) -> &Clauses {
