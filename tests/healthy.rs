@@ -29,3 +29,26 @@ fn healthy_logs_match_nothing() {
     assert!(lines >= 300, "{lines} lines in {} files", files.len());
     assert!(alarms.is_empty(), "\n{}", alarms.join("\n"));
 }
+
+/// A text that names what a rule looks for is no failure, be it a question, a search or a title.
+#[test]
+fn a_mention_is_no_match() {
+    let matcher = Matcher::new(Arc::new(RuleSet::parse(bundled::RULES).unwrap()));
+    let mut scratch = Scratch::default();
+    let mut alarms = Vec::new();
+    for rule in matcher.rules().rules() {
+        let wanted = rule.log.iter().flat_map(|log| log.all.iter().chain(&log.any));
+        for literal in wanted {
+            for mention in [
+                format!("INFO docs: search for \"{literal}\" gave 3 results in 2 ms"),
+                format!("GET /search?q={literal} 200 12ms"),
+                format!("user 7 asked: what does {literal} mean, and is it bad?"),
+                format!("loaded the alert '{literal}' and 7 others"),
+            ] {
+                let alarm = |id: &str| format!("{id}: {mention}");
+                matcher.scan(&log_entry(&mention), &mut scratch, |hit| alarms.push(alarm(&hit.rule.id)));
+            }
+        }
+    }
+    assert!(alarms.is_empty(), "\n{}", alarms.join("\n"));
+}
