@@ -120,9 +120,21 @@ impl ReplayArguments {
 #[derive(Subcommand, Debug)]
 enum RulesCommand {
     /// Validate rule files; everything that is wrong is told at once
-    Check(RulesDirectory),
+    Check {
+        #[command(flatten)]
+        rules: RulesDirectory,
+        /// Also measure how often each rule hits in these lines or records, and what it costs
+        #[arg(long, value_name = "FILE")]
+        corpus: Vec<PathBuf>,
+    },
     /// Run the examples that the rules carry
-    Test(RulesDirectory),
+    Test {
+        #[command(flatten)]
+        rules: RulesDirectory,
+        /// Write the results as JUnit XML too
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
     /// Print a table of the rules
     List(RulesDirectory),
     /// Show which rules match the given lines, and why
@@ -198,7 +210,9 @@ mod tests {
             "replay a.ndjson - b.gz",
             "replay -c f.yaml --rules r --cluster c -",
             "rules check d",
+            "rules check d --corpus a.log --corpus b.gz",
             "rules test d",
+            "rules test d --junit r.xml",
             "rules list d",
             "rules explain d",
             "rules explain d -",

@@ -2,19 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comfy_table::{Table, presets};
 
 use crate::document::format_duration;
 use crate::rules_files::{LoadError, load};
 use crate::ruleset::RuleSet;
-use crate::scanner::naive::{Condition, example_entry, explain as conditions, matches_naive};
+use crate::scanner::matcher::Matcher;
+use crate::scanner::naive::{Condition, explain as conditions};
 use crate::signature::{Accuses, Example, Rule, Trigger};
 
+mod corpus;
+mod examples;
 mod explain;
+mod review;
 
+pub use examples::{test, test_to};
 pub use explain::explain;
+
+use corpus::measure;
+use review::review;
 
 pub const DONE: u8 = 0;
 /// An example of a rule is not as the rule says, or the input could not be read.
@@ -30,46 +39,29 @@ const SHOWN_CHARS: usize = 160;
 /// # Errors
 /// When `out` or `err` cannot be written to; so all commands here.
 pub fn check(directory: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    check_on(directory, &[], out, err)
+}
+
+/// [`check`], and a table of how often each rule hits in the files of `corpus`, and what it costs. [`FAILED`] where one
+/// of them cannot be read.
+pub fn check_on(directory: &Path, corpus: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let rules = match load_or_complain(directory, err)? {
         Ok(rules) => rules,
         Err(code) => return Ok(code),
     };
     let files: BTreeSet<_> = (0..rules.rules().len()).filter_map(|index| Some(&rules.origin(index)?.source)).collect();
-    let warnings = match rules.warnings().count() {
+    let (rule_count, file_count, told) = (rules.rules().len(), files.len(), rules.warnings().count());
+    let matcher = Matcher::new(Arc::new(rules));
+    let doubtful = review(&matcher);
+    for warning in &doubtful {
+        writeln!(err, "{warning}")?;
+    }
+    let warnings = match told + doubtful.len() {
         0 => String::new(),
         count => format!(", {}", counted(count, "warning")),
     };
-    writeln!(out, "{} in {}: valid{warnings}", counted(rules.rules().len(), "rule"), counted(files.len(), "file"))?;
-    Ok(DONE)
-}
-
-/// Runs the examples that the rules carry: [`DONE`], [`FAILED`] with each that went wrong on `out`, or [`BAD_RULES`].
-pub fn test(directory: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
-    let rules = match load_or_complain(directory, err)? {
-        Ok(rules) => rules,
-        Err(code) => return Ok(code),
-    };
-    let (mut examples, mut failures) = (0, 0);
-    for (index, rule) in rules.rules().iter().enumerate() {
-        let place = rules.origin(index).map(|origin| format!("{origin}: ")).unwrap_or_default();
-        if rule.examples.matching.is_empty() {
-            writeln!(err, "{place}warning: rule {} has no `tests.match` to be tried on", rule.id)?;
-        }
-        for (example, should_match) in expectations(rule) {
-            examples += 1;
-            if let Some(failure) = failure(rule, example, should_match) {
-                failures += 1;
-                writeln!(out, "{place}rule {}: {failure}", rule.id)?;
-            }
-        }
-    }
-    let counts = format!("{} of {}", counted(examples, "example"), counted(rules.rules().len(), "rule"));
-    if failures > 0 {
-        writeln!(out, "{counts}: {failures} failed")?;
-        return Ok(FAILED);
-    }
-    writeln!(out, "{counts}: all as expected")?;
-    Ok(DONE)
+    writeln!(out, "{} in {}: valid{warnings}", counted(rule_count, "rule"), counted(file_count, "file"))?;
+    if corpus.is_empty() { Ok(DONE) } else { measure(&matcher, corpus, out, err) }
 }
 
 /// A table of the rules.
@@ -115,25 +107,6 @@ fn load_or_complain(directory: &Path, err: &mut dyn Write) -> io::Result<Result<
             Ok(Err(BAD_RULES))
         }
     }
-}
-
-fn expectations(rule: &Rule) -> impl Iterator<Item = (&Example, bool)> {
-    let matching = rule.examples.matching.iter().map(|example| (example, true));
-    matching.chain(rule.examples.not_matching.iter().map(|example| (example, false)))
-}
-
-fn failure(rule: &Rule, example: &Example, should_match: bool) -> Option<String> {
-    let entry = example_entry(rule, example);
-    if matches_naive(rule, &entry) == should_match {
-        return None;
-    }
-    if !should_match {
-        return Some(format!("must not match, but does: {}", shown_example(example)));
-    }
-    let missing = conditions(rule, &entry).into_iter().filter(|condition| !condition.holds);
-    let missing = missing.map(|condition| condition.text).collect::<Vec<_>>().join(", ");
-    let why = if missing.is_empty() { "it has nothing for such an entry" } else { &missing };
-    Some(format!("must match, but does not ({why}): {}", shown_example(example)))
 }
 
 fn shown_example(example: &Example) -> String {

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use crate::document::{Collector, Diagnostic, Diagnostics, Item, Node, Origin, Value, parse_yaml};
 use crate::signature::Rule;
 
+use precedence::Precedence;
+
+mod contradictions;
+mod precedence;
 mod read;
 
 /// More rules than this are a mistake.
@@ -18,6 +22,7 @@ const MAX_LITERAL_BYTES: usize = 1 << 20;
 pub struct RuleSet {
     rules: Vec<Rule>,
     by_id: HashMap<Arc<str>, usize>,
+    precedence: Precedence,
     /// By rule.
     origins: Vec<Origin>,
     warnings: Diagnostics,
@@ -41,6 +46,7 @@ impl RuleSet {
         }
         check_unique(&rules, &origins, &collector);
         check_limits(&rules, &origins, &collector);
+        precedence::check(&rules, &origins, &collector);
         if collector.has_errors() {
             return Err(collector.finish());
         }
@@ -50,7 +56,8 @@ impl RuleSet {
     /// The caller vouches for the rules.
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
         let by_id = rules.iter().enumerate().map(|(index, rule)| (Arc::clone(&rule.id), index)).collect();
-        RuleSet { rules, by_id, ..RuleSet::default() }
+        let precedence = Precedence::new(&rules, &by_id);
+        RuleSet { rules, by_id, precedence, ..RuleSet::default() }
     }
 
     pub fn rules(&self) -> &[Rule] {
@@ -59,6 +66,18 @@ impl RuleSet {
 
     pub fn get(&self, id: &str) -> Option<&Rule> {
         self.by_id.get(id).map(|&index| &self.rules[index])
+    }
+
+    /// Whether the rule at `loser` of [`RuleSet::rules`] does not count where the one at `winner` matches the same entry:
+    /// `winner` supersedes it, or supersedes a rule that does.
+    pub fn supersedes(&self, winner: usize, loser: usize) -> bool {
+        self.precedence.supersedes(winner, loser)
+    }
+
+    /// Leaves only those hits, of all on one entry, that no other supersedes. `index_of` gives a hit's rule.
+    pub fn drop_superseded<T>(&self, hits: &mut Vec<T>, index_of: impl Fn(&T) -> usize) {
+        let winners: Vec<usize> = hits.iter().map(&index_of).filter(|&rule| self.precedence.is_winner(rule)).collect();
+        hits.retain(|hit| !winners.iter().any(|&winner| self.supersedes(winner, index_of(hit))));
     }
 
     /// Where the rule at `index` of [`RuleSet::rules`] was written.

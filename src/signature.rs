@@ -28,6 +28,8 @@ pub struct Rule {
     /// Template with `{{node}}`, `{{cluster}}`, `{{workload}}`, …
     pub action: Option<String>,
     pub runbook: Option<String>,
+    /// Rules that do not count where this one matches the same entry: it says the same, and more.
+    pub supersedes: Vec<Arc<str>>,
     /// The examples that the rule carries.
     pub examples: Examples,
 }

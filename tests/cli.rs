@@ -165,3 +165,21 @@ fn a_named_directory_of_rules_must_be_there() {
     assert_fails(&faultline(&["replay", "--rules", "none", "-"], &[], &[]), 2, expected);
     assert_fails(&faultline(&["run"], &[], &[("FAULTLINE_RULES", "none")]), 2, expected);
 }
+
+#[test]
+fn rules_are_measured_and_their_results_written() {
+    let rule = "- {id: x, title: T, severity: info, match: {log: {all: [oops]}}, tests: {match: [oops]}}\n";
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("r.yaml"), rule).unwrap();
+    std::fs::write(directory.path().join("app.log"), "oops\nall is well\n").unwrap();
+    let run = |arguments: &[&str]| command(directory.path()).args(arguments).output().unwrap();
+
+    let measured = run(&["rules", "check", "r.yaml", "--corpus", "app.log"]);
+    assert_eq!((text(&measured.stderr).as_str(), measured.status.code()), ("", Some(0)));
+    assert!(text(&measured.stdout).ends_with("\n1 hit in 2 entries, 0.0 MiB; 0 rules never looked at\n"));
+
+    let tested = run(&["rules", "test", "r.yaml", "--junit", "results.xml"]);
+    assert_eq!(text(&tested.stdout), "ok      x: 1 example\n1 example of 1 rule: all as expected\n");
+    let results = std::fs::read_to_string(directory.path().join("results.xml")).unwrap();
+    assert!(results.contains("<testcase classname=\"x\" name=\"match: oops\"/>"), "{results}");
+}

@@ -119,8 +119,10 @@ fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
 fn rules(command: &RulesCommand) -> Result<(), Failure> {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let code = match command {
-        RulesCommand::Check(rules) => rules_command::check(&rules.directory, &mut out, &mut err),
-        RulesCommand::Test(rules) => rules_command::test(&rules.directory, &mut out, &mut err),
+        RulesCommand::Check { rules, corpus } => rules_command::check_on(&rules.directory, corpus, &mut out, &mut err),
+        RulesCommand::Test { rules, junit } => {
+            rules_command::test_to(&rules.directory, junit.as_deref(), &mut out, &mut err)
+        }
         RulesCommand::List(rules) => rules_command::list(&rules.directory, &mut out, &mut err),
         RulesCommand::Explain { rules, input } => {
             rules_command::explain(&rules.directory, Some(input), &mut out, &mut err)

@@ -41,7 +41,7 @@ impl Correlator {
             action: lead.and_then(|rule| rule.action.as_ref()).map(|action| self.action(action, incident)),
             runbook: lead.and_then(|rule| rule.runbook.clone()),
             superseded_by: None,
-            notes: self.notes(incident, over),
+            notes: self.notes(incident, signals.first(), lead, over),
             signals,
         }
     }
@@ -140,7 +140,7 @@ impl Correlator {
         })
     }
 
-    fn notes(&self, incident: &Incident, over: bool) -> Vec<String> {
+    fn notes(&self, incident: &Incident, signal: Option<&Signal>, rule: Option<&Rule>, over: bool) -> Vec<String> {
         let mut notes = incident.notes.clone();
         if let Suspect::Node(node) = &incident.suspect
             && !over
@@ -152,6 +152,9 @@ impl Correlator {
         let hidden = incident.members.len().saturating_sub(self.options.limits.failing_in_alert);
         if hidden > 0 {
             notes.push(format!("{hidden} more failing pods are not listed"));
+        }
+        if !over {
+            notes.extend(signal.and_then(|signal| code_in_words(signal, rule)));
         }
         notes
     }
@@ -242,16 +245,28 @@ fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// The signature, and the code that it was seen with most often.
-fn signal_words(signal: &Signal, rule: Option<&Rule>) -> String {
+/// The code that the signature was seen with most often, and its table.
+fn commonest_code<'s>(signal: &'s Signal, rule: Option<&Rule>) -> Option<(&'s str, CodeTable)> {
     let codes = rule.into_iter().flat_map(|rule| &rule.codes);
     let seen = codes.flat_map(|(capture, table)| {
         let values = signal.captures.get(&**capture).into_iter().flatten();
-        values.map(move |(value, times)| (*times, value, *table))
+        values.map(move |(value, times)| (*times, value.as_str(), *table))
     });
-    match seen.max_by_key(|(times, ..)| *times) {
+    seen.max_by_key(|(times, ..)| *times).map(|(_, value, table)| (value, table))
+}
+
+/// What the code means, for whoever does not know its symbol.
+fn code_in_words(signal: &Signal, rule: Option<&Rule>) -> Option<String> {
+    let (value, table) = commonest_code(signal, rule)?;
+    let meaning = table.lookup(value)?;
+    Some(format!("{} {value} {}: {}", table_words(table), meaning.name, meaning.text))
+}
+
+/// The signature, and the code that it was seen with most often.
+fn signal_words(signal: &Signal, rule: Option<&Rule>) -> String {
+    match commonest_code(signal, rule) {
         None => signal.signature.to_string(),
-        Some((_, value, table)) => {
+        Some((value, table)) => {
             let name = signal.meaning.get(value).map_or(String::new(), |name| format!(" {name}"));
             format!("{}, {} {value}{name}", signal.signature, table_words(table))
         }

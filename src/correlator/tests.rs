@@ -224,6 +224,8 @@ fn the_second_failing_pod_names_the_node_at_the_next_slide() {
     assert_eq!(alert.action.as_deref(), Some("kubectl cordon n2"));
     assert_eq!(alert.starts_at, at(120));
     assert!(alert.notes[0].contains("still counts n2 as ready"), "{:?}", alert.notes);
+    let code = alert.notes.last().unwrap();
+    assert!(code.starts_with("Win32 216 ERROR_EXE_MACHINE_TYPE_MISMATCH: The program does not fit"), "{code}");
     assert_eq!(alert.signals[0].captures["code"], BTreeMap::from([("216".to_owned(), 2)]));
 }
 

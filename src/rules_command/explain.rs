@@ -105,6 +105,10 @@ fn explain_entry(
         if hits.iter().any(|hit| hit.index == index) {
             continue;
         }
+        if matches_naive(rule, entry) {
+            write_superseded(matcher, index, &hits, out)?;
+            continue;
+        }
         quiet &= !write_miss(rule, entry, plain, out)?;
     }
     if quiet {
@@ -123,6 +127,15 @@ fn write_hit(hit: &Hit<'_, '_>, entry: &Entry<'_>, out: &mut dyn Write) -> io::R
         writeln!(out, "    {name} = {}{meaning}", shown(value))?;
     }
     Ok(())
+}
+
+/// A rule whose conditions hold but which does not count.
+fn write_superseded(matcher: &Matcher, loser: usize, hits: &[Hit<'_, '_>], out: &mut dyn Write) -> io::Result<()> {
+    let rules = matcher.rules();
+    let winners = hits.iter().filter(|hit| rules.supersedes(hit.index, loser));
+    let winners: Vec<&str> = winners.map(|hit| &*hit.rule.id).collect();
+    let rule = &rules.rules()[loser];
+    writeln!(out, "  would match {}, superseded by {}: {}", rule.id, winners.join(", "), rule.title)
 }
 
 /// Whether there was something to say about a rule that does not match.

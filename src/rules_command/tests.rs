@@ -70,17 +70,48 @@ fn check_tells_warnings_apart() {
 
 #[test]
 fn test_runs_the_examples() {
-    assert_eq!(run(test, RULES), (DONE, "4 examples of 2 rules: all as expected\n".into(), String::new()));
+    let lines = "ok      entrypoint-failed: 2 examples\nok      back-off: 2 examples\n";
+    assert_eq!(run(test, RULES), (DONE, format!("{lines}4 examples of 2 rules: all as expected\n"), String::new()));
     let wrong = RULES.replace("Error: 216\"", "Error: none\"").replace("ERROR: nothing", "ERROR: Error: 5");
     let (code, out, err) = run(test, &wrong);
     assert_eq!((code, err.as_str()), (FAILED, ""));
     assert_eq!(
         out,
-        "DIR/r.yaml:2: rule entrypoint-failed: must match, but does not (regex Error: (?P<code>\\d+)): \
+        "FAILED  entrypoint-failed: 2 of 2 examples\n\
+         DIR/r.yaml:2: rule entrypoint-failed: must match, but does not (regex Error: (?P<code>\\d+)): \
          [LOGMONITOR] ERROR: Failed to start entrypoint process. Error: none\n\
          DIR/r.yaml:2: rule entrypoint-failed: must not match, but does: [LOGMONITOR] ERROR: Error: 5\n\
+         ok      back-off: 2 examples\n\
          4 examples of 2 rules: 2 failed\n"
     );
+}
+
+#[test]
+fn test_writes_junit_xml() {
+    let directory = tempfile::tempdir().unwrap();
+    let junit = directory.path().join("results.xml");
+    let rules = RULES.replace("ERROR: nothing", "ERROR: <&> Error: 5");
+    let write = |rules: &Path, out: &mut dyn Write, err: &mut dyn Write| test_to(rules, Some(&junit), out, err);
+    let run = |rules: &str| {
+        fs::write(directory.path().join("r.yaml"), rules).unwrap();
+        write(&directory.path().join("r.yaml"), &mut Vec::new(), &mut Vec::new()).unwrap()
+    };
+    assert_eq!(run(&rules), FAILED);
+    let xml = fs::read_to_string(&junit).unwrap();
+    for part in [
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"rules\" tests=\"4\" failures=\"1\">\n",
+        "<testsuite name=\"entrypoint-failed\" tests=\"2\" failures=\"1\">",
+        "name=\"match: [LOGMONITOR] ERROR: Failed to start entrypoint process. Error: 216\"/>",
+        "name=\"no_match: [LOGMONITOR] ERROR: &lt;&amp;&gt; Error: 5\">\n      <failure message=\"",
+        "must not match, but does: [LOGMONITOR] ERROR: &lt;&amp;&gt; Error: 5\"/>",
+        "<testcase classname=\"back-off\" name=\"no_match: event Normal Pulled: restarting failed container\"/>",
+    ] {
+        assert!(xml.contains(part), "{part} is not in\n{xml}");
+    }
+    assert_eq!(run(RULES), DONE);
+    fs::remove_file(&junit).unwrap();
+    fs::create_dir(&junit).unwrap();
+    assert_eq!(run(RULES), FAILED, "a directory is no file");
 }
 
 #[test]
@@ -124,6 +155,18 @@ fn explain_shows_matches_near_misses_and_silence() {
 }
 
 #[test]
+fn explain_tells_what_is_superseded() {
+    let rules = RULES.replace("  codes: {code: win32}", "  codes: {code: win32}\n  supersedes: [wrapper]")
+        + "- {id: wrapper, title: Something failed, severity: info, match: {log: {all: [ERROR]}}}\n";
+    let matcher = Matcher::new(Arc::new(RuleSet::parse(&[("r.yaml", rules)]).unwrap()));
+    let mut out = Vec::new();
+    explain_lines(&matcher, &mut "[LOGMONITOR] ERROR: Error: 216\n".as_bytes(), &mut out, &mut Vec::new()).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("\n  would match wrapper, superseded by entrypoint-failed: Something failed\n"), "{out}");
+    assert!(!out.contains("  matches wrapper"), "{out}");
+}
+
+#[test]
 fn explain_needs_no_utf8_and_no_end_of_line() {
     let matcher = Matcher::new(Arc::new(RuleSet::parse(&[("r.yaml", RULES)]).unwrap()));
     let mut out = Vec::new();
@@ -138,4 +181,61 @@ fn explain_complains_about_a_file_that_is_not_there() {
     let (code, out, err) = run(missing, RULES);
     assert_eq!((code, out.as_str()), (FAILED, ""));
     assert!(err.starts_with("cannot read /nowhere/x.log: "), "{err}");
+}
+
+const SHADOWED: &str = r#"
+- {id: wide, title: T, severity: error, match: {log: {all: [oops]}}, tests: {match: [oops]}}
+- {id: narrow, title: T, severity: warning, match: {log: {all: [big oops]}}, tests: {match: [a big oops]}}
+"#;
+
+#[test]
+fn check_finds_rules_that_others_make_superfluous() {
+    let told = |rules: &str| run(check, rules).2;
+    assert_eq!(
+        told(SHADOWED),
+        "DIR/r.yaml:3: warning: rule narrow: shadowed: every example also matches `wide`, which is as severe; name it \
+         under `supersedes`, or drop this rule\n"
+    );
+    assert_eq!(told(&SHADOWED.replace("[big oops]}}", "[big oops]}}, supersedes: [wide]")), "");
+    assert_eq!(told(&SHADOWED.replace("severity: warning", "severity: critical")), "");
+    assert_eq!(told(&SHADOWED.replace("severity: error", "severity: error, trigger: {matches: 9}")), "");
+    let beaten = told(&SHADOWED.replace("{all: [oops]}}", "{all: [oops]}}, supersedes: [narrow]"));
+    assert!(beaten.contains("`wide`, which supersedes it, so that this rule never counts"), "{beaten}");
+}
+
+#[test]
+fn check_finds_twins() {
+    let (code, out, err) = run(check, &SHADOWED.replace("big oops]", "oops]"));
+    assert_eq!((code, out.as_str()), (DONE, "2 rules in 1 file: valid, 1 warning\n"));
+    assert_eq!(err, "DIR/r.yaml:3: warning: rule narrow: has the same conditions as `wide`\n");
+}
+
+#[test]
+fn check_measures_on_a_corpus() {
+    let directory = tempfile::tempdir().unwrap();
+    let corpus = directory.path().join("corpus.log");
+    // Every other line has the literal, and few of them the rest.
+    let lines = (0..2000).map(|n| match n {
+        0..10 => "[LOGMONITOR] ERROR: Error: 216\n",
+        n if n % 2 == 0 => "[LOGMONITOR] ERROR: other\n",
+        _ => "{\"reason\":\"BackOff\"}\n",
+    });
+    fs::write(&corpus, lines.collect::<String>()).unwrap();
+    let on_corpus = |rules: &Path, out: &mut dyn Write, err: &mut dyn Write| {
+        check_on(rules, std::slice::from_ref(&corpus), out, err)
+    };
+    fs::write(directory.path().join("r.yaml"), RULES).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(on_corpus(&directory.path().join("r.yaml"), &mut out, &mut err).unwrap(), DONE);
+    let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+    let row = out.lines().find(|line| line.trim().starts_with("entrypoint-failed")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().take(4).collect();
+    assert_eq!(cells, ["entrypoint-failed", "10", "0", "1005"], "{out}");
+    assert!(out.contains("\n10 hits in 2000 entries, 0.0 MiB; 1 rule never looked at\n"), "{out}");
+    let doubt = "rule entrypoint-failed: broad literal: it is in 50.2 % of the entries, and 10 of 1005 hit\n";
+    assert!(err.ends_with(doubt), "{err}");
+
+    let missing = [directory.path().join("nowhere")];
+    let code = check_on(&directory.path().join("r.yaml"), &missing, &mut Vec::new(), &mut Vec::new());
+    assert_eq!(code.unwrap(), FAILED);
 }

@@ -1,12 +1,14 @@
 //! One rule, from its YAML to its checked form.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 
+use super::contradictions;
 use crate::codes::CodeTable;
-use crate::document::{Collector, Entry, Item, Node, Origin, Section, Value, suggestion};
+use crate::document::{Collector, Entry, Item, Node, Origin, Value, suggestion};
 use crate::signature::required::{MIN_LITERAL_BYTES, required_literals};
 use crate::signature::{Accuses, EventPattern, Example, Examples, Rule, Severity, TextPattern, Trigger};
 use crate::template::{PLACEHOLDERS, unknown_placeholders};
@@ -49,6 +51,7 @@ pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(
     let trigger = section.get("trigger").and_then(|item| trigger(&item, accuses)).unwrap_or_default();
     let action = section.get("action").and_then(|item| action(&item));
     let runbook = section.get("runbook").and_then(|item| runbook(&item));
+    let supersedes = section.get("supersedes").and_then(|item| supersedes(&item, id.as_deref())).unwrap_or_default();
     let examples = section.get("tests").and_then(|item| examples(&item, node.entry("tests").map(|entry| &entry.node)));
     section.finish();
     let rule = Rule {
@@ -62,6 +65,7 @@ pub(super) fn rule(node: &Node, index: usize, collector: &Collector) -> Option<(
         trigger,
         action,
         runbook,
+        supersedes,
         examples: examples.unwrap_or_default(),
     };
     Some((rule, node.origin.clone()))
@@ -160,7 +164,7 @@ fn text_pattern(item: &Item<'_>, narrowed: bool) -> Option<TextPattern> {
     let [all, any, none] = lists.map(|list| list.as_ref().and_then(literals).unwrap_or_default());
     (pattern.all, pattern.any, pattern.none) = (all, any, none);
     pattern.regex = regex.as_ref().and_then(|item| compile(item, pattern.ignore_case));
-    check_contradiction(&section, &pattern);
+    contradictions::check(section.place(), &pattern);
     section.finish();
     if let Some(item) = &regex {
         check_regex(item, pattern.regex.as_ref()?, &pattern, narrowed);
@@ -201,15 +205,6 @@ fn compile(item: &Item<'_>, ignore_case: bool) -> Option<Regex> {
             let complaint = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
             item.error(format!("not a valid regex: {complaint}"));
             None
-        }
-    }
-}
-
-fn check_contradiction(section: &Section<'_>, pattern: &TextPattern) {
-    let fold = |literal: &str| if pattern.ignore_case { literal.to_ascii_lowercase() } else { literal.to_owned() };
-    for none in &pattern.none {
-        if let Some(all) = pattern.all.iter().find(|all| fold(all).contains(&fold(none))) {
-            section.place().error(format!("can never match: `none` {none:?} is part of `all` {all:?}"));
         }
     }
 }
@@ -295,6 +290,15 @@ fn runbook(item: &Item<'_>) -> Option<String> {
     }
     item.error("expected an address that begins with https:// or http://; notes belong into `action`");
     None
+}
+
+/// Ids of other rules; whether they exist is known once all files are read.
+fn supersedes(item: &Item<'_>, id: Option<&str>) -> Option<Vec<Arc<str>>> {
+    let ids = filled_list(item)?;
+    if ids.iter().any(|other| Some(other.as_str()) == id) {
+        item.error("a rule cannot supersede itself");
+    }
+    Some(ids.into_iter().map(Arc::from).collect())
 }
 
 fn examples(item: &Item<'_>, node: Option<&Node>) -> Option<Examples> {

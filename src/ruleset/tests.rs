@@ -234,3 +234,67 @@ proptest! {
         }
     }
 }
+
+fn rules_superseding(lists: &[(&str, &str)]) -> String {
+    lists
+        .iter()
+        .map(|(id, losers)| {
+            let key = if losers.is_empty() { String::new() } else { format!(", supersedes: [{losers}]") };
+            format!("- {{id: {id}, title: T, severity: info, match: {{log: {{all: [{id}]}}}}{key}}}\n")
+        })
+        .collect()
+}
+
+#[test]
+fn specific_rules_win_over_all_that_their_losers_beat() {
+    let rules = parse(&rules_superseding(&[("a", "b"), ("b", "c, d"), ("c", ""), ("d", "")])).unwrap();
+    let beaten = |winner| (0..4).filter(|&loser| rules.supersedes(winner, loser)).collect::<Vec<_>>();
+    assert_eq!([0, 1, 2, 3].map(beaten), [vec![1, 2, 3], vec![2, 3], vec![], vec![]]);
+}
+
+#[test]
+fn who_supersedes_whom_is_checked() {
+    let text =
+        rules_superseding(&[("abc", "bcd"), ("bcd", "cde"), ("cde", "abc"), ("self", "self"), ("slip", "sefl, zzzzz")]);
+    let told = parse(&text).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "r.yaml:1: rule abc.supersedes: rules supersede each other in a circle: abc → bcd → cde → abc\n\
+         r.yaml:4: rule self.supersedes: a rule cannot supersede itself\n\
+         r.yaml:5: rule slip.supersedes: there is no rule `sefl`; did you mean `self`?\n\
+         r.yaml:5: rule slip.supersedes: there is no rule `zzzzz`"
+    );
+    assert_eq!(complaints("supersedes: []"), "rule x.supersedes: must not be an empty list; leave the key out instead");
+}
+
+#[test]
+fn what_a_rule_supersedes_is_bounded() {
+    let ids: Vec<String> = (0..=201).map(|number| format!("rule-{number}")).collect();
+    let chain: Vec<_> = ids.iter().zip(ids.iter().skip(1).map(String::as_str).chain([""])).collect();
+    let chain: Vec<(&str, &str)> = chain.into_iter().map(|(id, loser)| (id.as_str(), loser)).collect();
+    let told = parse(&rules_superseding(&chain)).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "r.yaml:1: rule rule-0.supersedes: more than 200 rules, counting those that they supersede in turn"
+    );
+}
+
+#[test]
+fn literals_that_change_nothing_are_told_of() {
+    let told = |conditions: &str| complaints(&format!("match: {{log: {{{conditions}}}}}"));
+    for (conditions, expected) in [
+        ("any: [abc, bcd], none: [ab]", "`any` \"abc\" can never match: it contains one of `none`"),
+        ("any: [abc], none: [ab]", "can never match: every literal of `any` contains one of `none`"),
+        ("all: [abc], any: [ab, xy]", "`any` has no effect: \"ab\" is part of `all` \"abc\""),
+        ("any: [abc, xy, ab]", "`any` \"abc\" has no effect beside \"ab\", which it contains"),
+        ("any: [abc, abc]", "`any` \"abc\" has no effect beside \"abc\", which it contains"),
+        ("any: [ABC, ab], ignore_case: true", "`any` \"ABC\" has no effect beside \"ab\", which it contains"),
+        ("any: [ABC, ab]", ""),
+        ("all: [abc], none: [abcd], any: [xy, yz]", ""),
+        (r#"all: ["\e[31mred"]"#, "\"\\u{1b}[31mred\" can never match: colours are taken off messages before"),
+    ] {
+        let found = told(conditions);
+        let found = found.trim_start_matches("warning: ").trim_start_matches("rule x.match.log: ");
+        assert_eq!(found, expected, "{conditions}");
+    }
+}

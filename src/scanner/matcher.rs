@@ -2,7 +2,7 @@
 //!
 //! One pass over a message finds which literals of all rules it holds. A rule is looked at only when its *anchor* was
 //! among them: its longest `all` literal, else one of `any`, else a literal that its regex cannot match without. The
-//! answer is always that of [`super::naive::matches_naive`]; a property test keeps it so.
+//! answer is always that of [`super::naive::matching_naive`]; a property test keeps it so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,27 +101,48 @@ impl Matcher {
         &self.rules
     }
 
-    /// Calls `on_hit` for every rule that the entry matches, in the rule set's order. Linear in the length of the
+    /// Calls `on_hit` for every rule that the entry matches and no other match supersedes, in the rule set's order. Linear in the length of the
     /// message; allocates only for an entry that matches a rule.
-    pub fn scan<'m, 'e>(&'m self, entry: &'e Entry<'_>, scratch: &mut Scratch, mut on_hit: impl FnMut(Hit<'m, 'e>)) {
-        let clauses = match entry {
-            Entry::Log(_) => &self.logs,
-            Entry::Event(_) => &self.events,
-        };
-        let text = entry.message();
-        self.find_terms(text, clauses, scratch);
+    pub fn scan<'m, 'e>(&'m self, entry: &'e Entry<'_>, scratch: &mut Scratch, on_hit: impl FnMut(Hit<'m, 'e>)) {
+        self.bring_up(entry, scratch);
+        let mut hits: Vec<_> =
+            scratch.candidates.iter().filter_map(|&candidate| self.look_at(candidate, entry, scratch)).collect();
+        if hits.len() > 1 {
+            self.rules.drop_superseded(&mut hits, |hit| hit.index);
+        }
+        hits.into_iter().for_each(on_hit);
+    }
+
+    /// The first half of [`Matcher::scan`]: finds the candidates, which are the rules whose anchors are in the message.
+    pub fn bring_up(&self, entry: &Entry<'_>, scratch: &mut Scratch) {
+        let clauses = self.clauses(entry);
+        self.find_terms(entry.message(), clauses, scratch);
         scratch.candidates.extend_from_slice(&clauses.always);
         scratch.candidates.sort_unstable();
         scratch.candidates.dedup();
-        for &candidate in &scratch.candidates {
-            let clause = &clauses.clauses[candidate as usize];
-            let rule = &self.rules.rules()[clause.rule];
-            if clause.terms_hold(scratch)
-                && event_holds(rule, entry)
-                && let Some(captures) = clause.confirm(text)
-            {
-                on_hit(Hit { index: clause.rule, rule, captures });
-            }
+    }
+
+    /// The second half, for one of the candidates that [`Matcher::bring_up`] found in this entry: whether all of its
+    /// rule's conditions hold. What supersedes it is not looked at.
+    pub fn look_at<'m, 'e>(&'m self, candidate: u32, entry: &'e Entry<'_>, scratch: &Scratch) -> Option<Hit<'m, 'e>> {
+        let clause = self.clauses(entry).clauses.get(candidate as usize)?;
+        let rule = &self.rules.rules()[clause.rule];
+        if !clause.terms_hold(scratch) || !event_holds(rule, entry) {
+            return None;
+        }
+        let captures = clause.confirm(entry.message())?;
+        Some(Hit { index: clause.rule, rule, captures })
+    }
+
+    /// The rule of a candidate, as its place in [`RuleSet::rules`].
+    pub fn rule_of(&self, candidate: u32, entry: &Entry<'_>) -> Option<usize> {
+        Some(self.clauses(entry).clauses.get(candidate as usize)?.rule)
+    }
+
+    fn clauses(&self, entry: &Entry<'_>) -> &Clauses {
+        match entry {
+            Entry::Log(_) => &self.logs,
+            Entry::Event(_) => &self.events,
         }
     }
 
@@ -154,6 +175,11 @@ impl Scratch {
         self.found_in.resize(terms, 0);
         self.scan += 1;
         self.candidates.clear();
+    }
+
+    /// What [`Matcher::bring_up`] found, in the rule set's order.
+    pub fn candidates(&self) -> &[u32] {
+        &self.candidates
     }
 
     fn has(&self, id: TermId) -> bool {

@@ -3,14 +3,23 @@
 use std::borrow::Cow;
 
 use crate::record::{Entry, KubeEvent, LogEntry};
+use crate::ruleset::RuleSet;
 use crate::signature::{EventPattern, Example, Rule, TextPattern};
 
-/// Whether the rule matches: its `log` conditions hold for a log entry, its `event` conditions for an event.
+/// Whether the rule's conditions hold: its `log` conditions hold for a log entry, its `event` conditions for an event.
 pub fn matches_naive(rule: &Rule, entry: &Entry<'_>) -> bool {
     match entry {
         Entry::Log(log) => rule.log.as_ref().is_some_and(|pattern| text_matches(pattern, &log.message)),
         Entry::Event(event) => rule.event.as_ref().is_some_and(|pattern| event_matches(pattern, event)),
     }
+}
+
+/// The rules that the entry matches and no other of them supersedes, as places in [`RuleSet::rules`].
+pub fn matching_naive(rules: &RuleSet, entry: &Entry<'_>) -> Vec<usize> {
+    let matching: Vec<usize> =
+        (0..rules.rules().len()).filter(|&index| matches_naive(&rules.rules()[index], entry)).collect();
+    let is_superseded = |&loser: &usize| matching.iter().any(|&winner| rules.supersedes(winner, loser));
+    matching.iter().copied().filter(|index| !is_superseded(index)).collect()
 }
 
 fn text_matches(pattern: &TextPattern, text: &str) -> bool {
