@@ -14,7 +14,8 @@ pub const SCHEMA: &str = "faultline.alert/v1";
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Alert {
     pub schema: String,
-    /// `dedup_key`, `#`, and the shard's alert sequence number: the same input gives the same ids.
+    /// `dedup_key`, `#`, and a number that grows from message to message: the event time of the evaluation that made it
+    /// (milliseconds), so that the same input gives the same ids, whatever came before.
     pub id: String,
     /// Stable over the life of an incident; at most 255 characters.
     pub dedup_key: String,

@@ -17,6 +17,7 @@ mod grouping;
 mod incident;
 mod inventory;
 mod reconcile;
+mod standing;
 mod story;
 mod watermark;
 mod window;
@@ -127,14 +128,13 @@ pub struct Correlator {
     inventory: Inventory,
     failures: Failures,
     windows: BTreeMap<WindowKey, SlidingWindow>,
-    event_counts: BTreeMap<Arc<str>, EventSeen>,
+    /// By event and rule: several rules may match one event.
+    event_counts: BTreeMap<(Arc<str>, Arc<str>), EventSeen>,
     incidents: BTreeMap<String, Incident>,
     /// The first event time of all.
     began: Option<Timestamp>,
     /// The end of the newest window that was evaluated.
     evaluated: Option<Timestamp>,
-    /// Numbers the alerts of this cluster.
-    sequence: u64,
 }
 
 /// An event that is first heard of with this count has been repeated for some time: kubelet counts about one back-off a
@@ -177,7 +177,8 @@ pub struct Counts {
     pub evicted_nodes: u64,
     pub evicted_pods: u64,
     pub evicted_failing_pods: u64,
-    pub evicted_incidents: u64,
+    /// Incidents that could not be opened, counted at each evaluation.
+    pub untold_incidents: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -193,7 +194,7 @@ impl std::ops::AddAssign for Counts {
             evicted_nodes,
             evicted_pods,
             evicted_failing_pods,
-            evicted_incidents,
+            untold_incidents,
         } = other;
         self.matches += matches;
         self.duplicates += duplicates;
@@ -204,7 +205,7 @@ impl std::ops::AddAssign for Counts {
         self.evicted_nodes += evicted_nodes;
         self.evicted_pods += evicted_pods;
         self.evicted_failing_pods += evicted_failing_pods;
-        self.evicted_incidents += evicted_incidents;
+        self.untold_incidents += untold_incidents;
     }
 }
 
@@ -236,7 +237,6 @@ impl Correlator {
             incidents: BTreeMap::new(),
             began: None,
             evaluated: None,
-            sequence: 0,
         }
     }
 
@@ -375,7 +375,11 @@ impl Correlator {
     fn occurrences(&mut self, matched: &Match) -> (u64, bool) {
         let Some(event) = &matched.event else { return (1, false) };
         let seen = EventSeen { count: event.count, at: matched.time };
-        let before = self.event_counts.insert(Arc::clone(&event.uid), seen);
+        let key = (Arc::clone(&event.uid), Arc::clone(&matched.rule));
+        let before = self.event_counts.get(&key).copied();
+        // An older state of the event may come late.
+        let newest = EventSeen { count: seen.count.max(before.map_or(0, |before| before.count)), ..seen };
+        self.event_counts.insert(key, newest);
         if self.event_counts.len() > self.options.limits.pods {
             inventory::evict_oldest(&mut self.event_counts, |seen| seen.at);
         }
@@ -395,10 +399,13 @@ impl Correlator {
             None => boundary,
             Some(at) => at.floor_to(slide).saturating_add(slide),
         };
+        // A gap longer than the windows holds nothing that many evaluations could tell better than the last one.
+        let mut left = self.options.windows.size.as_millis().div_ceil(slide.as_millis().max(1)) * 2;
         while next <= boundary {
-            if self.is_calm() {
+            if self.is_calm() || left == 0 {
                 next = boundary;
             }
+            left = left.saturating_sub(1);
             self.evaluate(next, outcome);
             next = next.saturating_add(slide);
         }

@@ -67,6 +67,9 @@ impl Default for Limits {
 /// and failures in about the order in which they happened.
 const MAX_EVENT_TIME_SPAN: Duration = Duration::from_secs(5);
 
+/// How far an entry's own time may lie ahead of when Kafka says that its record was written.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
+
 /// One of the partitions that a [`Scanner`] owns; given by [`Scanner::assign`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(pub usize);
@@ -157,6 +160,17 @@ impl Scanner {
         if let Some(owned) = self.slots.get_mut(slot.0) {
             *owned = None;
             self.joiner.take(slot.0);
+            self.batches.values_mut().for_each(|batch| batch.forget(slot.0));
+        }
+    }
+
+    /// Gives up waiting for the rest of lines: what is held back of the partition is gathered as it stands. For the
+    /// last flush before the partition goes to somebody else, who would read only their rest.
+    pub fn settle(&mut self, matcher: &Matcher, slot: Slot) {
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        let place = Place { slot: slot.0, offset: owned.next, time: owned.newest.unwrap_or_default() };
+        for line in self.joiner.take(slot.0) {
+            self.gather(matcher, place, &Entry::Log(line));
         }
     }
 
@@ -182,7 +196,11 @@ impl Scanner {
             .and_then(|()| decode::decode(record, &owned.input, &mut entries));
         if let Err(rejected) = decoded {
             owned.rejected += 1;
+            owned.date_unread(record);
             return Err(rejected);
+        }
+        if entries.is_empty() {
+            owned.date_unread(record);
         }
         let mut scanned = Scanned::default();
         let cluster = cluster.filter(|name| !name.is_empty()).or(owned.input.cluster.as_deref()).map(str::to_owned);
@@ -257,11 +275,9 @@ impl Scanner {
 
     /// Nothing more will come from the partition (a file's end, a bounded run), also not the rest of lines.
     pub fn end(&mut self, matcher: &Matcher, slot: Slot) {
-        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
-        owned.ended = true;
-        let place = Place { slot: slot.0, offset: owned.next, time: owned.newest.unwrap_or_default() };
-        for line in self.joiner.take(slot.0) {
-            self.gather(matcher, place, &Entry::Log(line));
+        self.settle(matcher, slot);
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.ended = true;
         }
     }
 
@@ -326,12 +342,25 @@ impl Owned {
         self.ended = false;
     }
 
-    /// The entry's event time: its own, else Kafka's, else that of the record before.
+    /// The entry's event time: its own, else Kafka's, else that of the record before. A time that lies ahead of Kafka's
+    /// is a clock gone wrong: it must not drag the watermark into the future.
     fn date(&mut self, record: &Record<'_>, entry: &Entry<'_>) -> Timestamp {
-        let time = entry.time().or(record.timestamp).or(self.newest).unwrap_or_default();
-        self.newest = self.newest.max(Some(time));
-        self.began = self.began.or(Some(time));
+        let plausible = |time: &Timestamp| record.timestamp.is_none_or(|written| time.since(written) <= MAX_AHEAD);
+        let time = entry.time().filter(plausible).or(record.timestamp).or(self.newest).unwrap_or_default();
+        self.advance_to(time);
         time
+    }
+
+    /// A record that says nothing still shows how far the partition has come: others must not wait for it.
+    fn date_unread(&mut self, record: &Record<'_>) {
+        if let Some(time) = record.timestamp {
+            self.advance_to(time);
+        }
+    }
+
+    fn advance_to(&mut self, time: Timestamp) {
+        self.newest = self.newest.max(Some(time));
+        self.began = self.began.or(self.newest);
     }
 
     fn progress(&self, records: u64) -> Progress {

@@ -96,6 +96,10 @@ impl Incident {
             || silence >= renotify
     }
 
+    pub fn was_told_at(&self, now: Timestamp) -> bool {
+        self.told.at == now
+    }
+
     /// Notes what a message that goes out now says.
     pub fn mark_told(&mut self, now: Timestamp) {
         self.told = Told { at: now, failing: self.members.len(), verdict: self.verdict, severity: self.severity };

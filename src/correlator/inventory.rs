@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::names;
 use crate::report::{self, ChangeKind};
@@ -35,6 +36,9 @@ pub struct PodFacts {
     pub stopping: Option<Timestamp>,
 }
 
+/// How long a pod that is being stopped may go on writing: twice the usual grace period.
+const LAST_WORDS: Duration = Duration::from_secs(60);
+
 impl PodFacts {
     fn new(pod: &report::Pod, at: Timestamp, names: &mut Names) -> Self {
         PodFacts {
@@ -52,9 +56,11 @@ impl PodFacts {
         }
     }
 
-    /// Whether it was told to stop and has not spoken since (a few seconds of shutdown chatter aside).
+    /// Whether it was told to stop and has neither started since nor written more than its last words.
     pub fn is_gone(&self) -> bool {
-        self.stopping.is_some_and(|at| self.started.is_none_or(|started| started <= at))
+        let Some(stopping) = self.stopping else { return false };
+        let spoke = self.last_logged.is_some_and(|at| at.since(stopping) > LAST_WORDS);
+        !spoke && self.started.is_none_or(|started| started <= stopping)
     }
 }
 
@@ -175,7 +181,13 @@ impl Inventory {
         let Some(known) = self.nodes.get_mut(node) else { return };
         match kind {
             ChangeKind::NodeNotReady => known.not_ready = Some(at),
-            ChangeKind::NodeReady => known.not_ready = None,
+            ChangeKind::NodeReady => {
+                known.not_ready = None;
+                // It came back under its name.
+                if known.removed.is_some_and(|removed| removed < at) {
+                    (known.leaving, known.removed) = (None, None);
+                }
+            }
             ChangeKind::NodeCordoned => known.leaving = Some(at),
             ChangeKind::NodeRemoved => (known.leaving, known.removed) = (Some(at), Some(at)),
             ChangeKind::NodeUncordoned => known.leaving = None,

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::{Alert, Evidence, Status, Suspect, Verdict};
+use crate::alert::{Evidence, Status, Suspect, Verdict};
 use crate::localizer::{self, Explanation, Exposed, Ranked};
 use crate::signature::{Accuses, Severity};
 use crate::time::Timestamp;
 
 use super::exposure::{self, View};
-use super::failures::Failing;
-use super::incident::{self, Incident, Standing, dedup_key};
+use super::incident::{Incident, dedup_key};
 use super::inventory::PodKey;
+use super::standing::Roll;
 use super::{Correlator, Outcome};
 
 /// How sure a signal that a node gives about itself makes us, when no pod speaks for or against it.
@@ -198,6 +198,11 @@ impl Correlator {
         now: Timestamp,
         outcome: &mut Outcome,
     ) {
+        // Pushing out an open one would only make it open again.
+        if self.incidents.len() >= self.options.limits.incidents.max(1) {
+            outcome.counts.untold_incidents += 1;
+            return;
+        }
         let best = &explanation.best;
         let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, onset, now);
         if confirmed {
@@ -212,8 +217,7 @@ impl Correlator {
         self.supersede(&incident, explanation, now, outcome);
         incident.severity = self.incident_severity(&incident);
         incident.mark_told(now);
-        outcome.alerts.push(self.tell(&incident, Status::Firing, now));
-        self.bound_incidents(outcome);
+        outcome.alerts.push(self.alert(&incident, Status::Firing, now));
         self.incidents.insert(incident.dedup_key.clone(), incident);
     }
 
@@ -227,7 +231,7 @@ impl Correlator {
         for key in keys {
             if let Some(mut old) = self.incidents.remove(&key) {
                 old.notes = vec![format!("superseded by {}", new.dedup_key)];
-                let mut alert = self.tell(&old, Status::Resolved, now);
+                let mut alert = self.alert(&old, Status::Resolved, now);
                 alert.superseded_by = Some(new.dedup_key.clone());
                 outcome.alerts.push(alert);
             }
@@ -255,20 +259,26 @@ impl Correlator {
 
     /// Resolves what is over and tells again where there is news.
     fn follow_up(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        let roll = if self.incidents.is_empty() { Roll::default() } else { self.roll(now) };
         let keys: Vec<String> = self.incidents.keys().cloned().collect();
         for key in keys {
             let Some(mut incident) = self.incidents.remove(&key) else { continue };
-            let standing = self.standing(&incident, now);
+            // One message per incident and evaluation: its id is made from both.
+            if incident.was_told_at(now) {
+                self.incidents.insert(key, incident);
+                continue;
+            }
+            let standing = self.standing(&incident, &roll, now);
             if let Some(reason) = incident.is_over(&standing, now, &self.options.alerts) {
                 incident.notes.push(format!("resolved: {reason}"));
                 self.settle(&incident, now);
-                outcome.alerts.push(self.tell(&incident, Status::Resolved, now));
+                outcome.alerts.push(self.alert(&incident, Status::Resolved, now));
                 continue;
             }
             incident.severity = incident.severity.max(self.incident_severity(&incident));
             if incident.has_news(now, self.options.alerts.renotify) {
                 incident.mark_told(now);
-                outcome.alerts.push(self.tell(&incident, Status::Firing, now));
+                outcome.alerts.push(self.alert(&incident, Status::Firing, now));
             }
             self.incidents.insert(key, incident);
         }
@@ -283,76 +293,6 @@ impl Correlator {
         self.severity(pods.chain(node).flat_map(|failing| failing.rules.keys()))
     }
 
-    fn standing(&self, incident: &Incident, now: Timestamp) -> Standing {
-        let mut standing = Standing { last_record: self.last_record(&incident.suspect), ..Standing::default() };
-        for (pod, member) in &incident.members {
-            let facts = self.inventory.pods.get(pod);
-            let Some(failing) = self.failures.pods.get(pod) else {
-                standing.gone += 1;
-                continue;
-            };
-            standing.last_match = standing.last_match.max(Some(failing.last));
-            standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
-            let started = facts.and_then(|facts| facts.started);
-            let moved = facts.is_some_and(|facts| facts.node != member.node && facts.last_logged > Some(failing.last));
-            let replaced = || self.is_replaced(member, failing, now);
-            if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
-                standing.recovered += 1;
-            } else if moved || self.is_off(member, failing) || replaced() {
-                standing.gone += 1;
-            } else {
-                standing.failing += 1;
-            }
-        }
-        if let Suspect::Node(node) = &incident.suspect
-            && let Some(signal) = self.failures.nodes.get(node)
-        {
-            standing.last_match = standing.last_match.max(Some(signal.last));
-        }
-        standing.last_match = standing.last_match.or(Some(incident.onset));
-        standing
-    }
-
-    /// Whether the pod was stopped, or its node left the cluster.
-    fn is_off(&self, member: &Exposed, failing: &Failing) -> bool {
-        let stopped = self.inventory.pods.get(&member.pod).is_none_or(|facts| facts.is_gone());
-        let node = member.node.as_ref().and_then(|node| self.inventory.nodes.get(node));
-        stopped || node.is_some_and(|node| node.removed.is_some_and(|at| at > failing.last))
-    }
-
-    /// Whether a pod that fell silent has a successor: another of its workload that began later and runs. Kubernetes
-    /// tells of no deletion where no container runs, so this is how a pod that crash-looped is seen to be gone.
-    fn is_replaced(&self, member: &Exposed, failing: &Failing, now: Timestamp) -> bool {
-        let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.last_seen));
-        if silent < incident::next_attempt(failing.longest_gap) {
-            return false;
-        }
-        self.inventory.pods.iter().any(|(key, pod)| {
-            pod.workload == member.workload
-                && pod.first_seen > failing.first
-                && pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD)
-                && !self.failures.pods.contains_key(key)
-        })
-    }
-
-    /// The newest record of the suspect.
-    fn last_record(&self, suspect: &Suspect) -> Option<Timestamp> {
-        let newest = |of: &dyn Fn(&super::inventory::PodFacts) -> bool| {
-            self.inventory.pods.values().filter(|pod| of(pod)).map(|pod| pod.last_seen).max()
-        };
-        match suspect {
-            Suspect::Pod(pod) => self.inventory.pods.get(pod).map(|facts| facts.last_seen),
-            Suspect::Node(node) => self.inventory.nodes.get(node).map(|facts| facts.last_seen),
-            Suspect::Workload(name) => newest(&|pod| pod.workload == *name),
-            Suspect::Image(name) => newest(&|pod| pod.image.as_ref() == Some(name)),
-            Suspect::NodePool(name) => {
-                let nodes = self.inventory.nodes.values().filter(|node| node.pool.as_ref() == Some(name));
-                nodes.map(|node| node.last_seen).max()
-            }
-            Suspect::Cluster => self.inventory.nodes.values().map(|node| node.last_seen).max(),
-        }
-    }
-
     /// What failed as part of an incident that is over does not open it again.
     fn settle(&mut self, incident: &Incident, now: Timestamp) {
         for pod in incident.members.keys() {
@@ -365,20 +305,6 @@ impl Correlator {
         {
             signal.settled = Some(now);
         }
-    }
-
-    fn bound_incidents(&mut self, outcome: &mut Outcome) {
-        while self.incidents.len() >= self.options.limits.incidents.max(1) {
-            let oldest = self.incidents.iter().min_by_key(|(_, incident)| incident.onset).map(|(key, _)| key.clone());
-            let Some(oldest) = oldest else { return };
-            self.incidents.remove(&oldest);
-            outcome.counts.evicted_incidents += 1;
-        }
-    }
-
-    fn tell(&mut self, incident: &Incident, status: Status, now: Timestamp) -> Alert {
-        self.sequence += 1;
-        self.alert(incident, status, now)
     }
 }
 

@@ -21,7 +21,7 @@ impl Correlator {
         let over = status == Status::Resolved;
         Alert {
             schema: SCHEMA.to_owned(),
-            id: format!("{}#{}", incident.dedup_key, self.sequence),
+            id: format!("{}#{}", incident.dedup_key, now.as_millis()),
             dedup_key: incident.dedup_key.clone(),
             status,
             severity: incident.severity,

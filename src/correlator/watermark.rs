@@ -13,10 +13,14 @@ pub struct Watermarks {
     partitions: BTreeMap<Partition, PartitionState>,
     current: Option<Timestamp>,
     newest: Option<Timestamp>,
-    /// A partition that no report mentioned while event time went on by this much has lost its scanner for good
-    /// (its topic was deleted, say) and holds nobody up any more.
+    /// A partition that no report mentioned while event time went on by this much, and for [`ABANDON_REPORTS`], has lost
+    /// its scanner for good (its topic was deleted, say) and holds nobody up any more.
     abandon_after: Duration,
+    reports: u64,
 }
+
+/// Scanners report about once a second; one that reads a backlog reports more often, so time alone does not tell.
+const ABANDON_REPORTS: u64 = 600;
 
 #[derive(Debug)]
 struct PartitionState {
@@ -24,37 +28,44 @@ struct PartitionState {
     watermark: Option<Timestamp>,
     waits: bool,
     ended: bool,
-    /// The newest event time of any partition when this one was last mentioned.
+    /// The newest event time of any partition, and the number of reports, when this one was last mentioned.
     mentioned_at: Option<Timestamp>,
+    mentioned_in: u64,
 }
 
 impl Watermarks {
     pub fn new(abandon_after: Duration) -> Self {
-        Watermarks { partitions: BTreeMap::new(), current: None, newest: None, abandon_after }
+        Watermarks { partitions: BTreeMap::new(), current: None, newest: None, abandon_after, reports: 0 }
     }
 
     /// Takes in one partition's progress and returns its high-water offset before: what lies below it has been seen.
     pub fn observe(&mut self, progress: &Progress) -> i64 {
         self.newest = self.newest.max(progress.watermark);
-        let newest = self.newest;
+        let reports = self.reports;
         let state = self.partitions.entry(progress.partition.clone()).or_insert(PartitionState {
             next: i64::MIN,
             watermark: None,
             waits: true,
             ended: false,
             mentioned_at: None,
+            mentioned_in: reports,
         });
         let seen_below = state.next;
         state.next = state.next.max(progress.next);
         state.watermark = state.watermark.max(progress.watermark);
         state.waits = !progress.idle && !progress.ended;
         state.ended = progress.ended;
-        state.mentioned_at = newest;
+        state.mentioned_in = reports;
         seen_below
     }
 
-    /// The watermark after the reports so far; never goes back. `None` until every partition that counts has a time.
+    /// Ends a report. The watermark after the reports so far; never goes back. `None` until every partition that counts has a time.
     pub fn advance(&mut self) -> Option<Timestamp> {
+        let (newest, report) = (self.newest, self.reports);
+        for state in self.partitions.values_mut().filter(|state| state.mentioned_in == report) {
+            state.mentioned_at = newest;
+        }
+        self.reports += 1;
         let waiting = || self.partitions.values().filter(|state| state.waits && !self.is_abandoned(state));
         let candidate = if waiting().next().is_none() {
             self.partitions.values().filter_map(|state| state.watermark).max()
@@ -68,10 +79,9 @@ impl Watermarks {
     }
 
     fn is_abandoned(&self, state: &PartitionState) -> bool {
-        match (self.newest, state.mentioned_at) {
-            (Some(newest), Some(mentioned)) => newest.since(mentioned) > self.abandon_after,
-            _ => false,
-        }
+        let unmentioned = self.reports.saturating_sub(state.mentioned_in);
+        let (Some(newest), Some(mentioned)) = (self.newest, state.mentioned_at) else { return false };
+        unmentioned > ABANDON_REPORTS && newest.since(mentioned) > self.abandon_after
     }
 
     pub fn current(&self) -> Option<Timestamp> {
@@ -145,10 +155,23 @@ mod tests {
         let mut marks = Watermarks::new(Duration::from_secs(600));
         marks.observe(&progress("gone", 1, Some(50)));
         marks.observe(&progress("a", 1, Some(100)));
-        marks.observe(&progress("a", 2, Some(640)));
         assert_eq!(seconds(marks.advance()), Some(50));
-        marks.observe(&progress("a", 3, Some(651)));
-        assert_eq!(seconds(marks.advance()), Some(651));
+        for second in 0..=ABANDON_REPORTS as i64 {
+            assert_eq!(seconds(marks.current()), Some(50), "after {second} reports");
+            marks.observe(&progress("a", 2, Some(101 + second)));
+            marks.advance();
+        }
+        assert!(seconds(marks.current()) > Some(600));
+    }
+
+    #[test]
+    fn a_partition_that_is_far_behind_but_reported_is_waited_for() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        for report in 0..2_000 {
+            marks.observe(&progress("slow", report, Some(report)));
+            marks.observe(&progress("fast", report, Some(100_000 + 10 * report)));
+            assert_eq!(seconds(marks.advance()), Some(report));
+        }
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Line {
             Content::Tombstone => None,
             Content::TooLarge(_) => return None,
         };
-        let offset = self.envelope.as_ref().map_or(self.number, |envelope| envelope.offset);
+        // Not the envelope's offset: one file may hold several partitions, and is one here.
+        let offset = self.number;
         let timestamp = self.envelope.as_ref().and_then(|envelope| envelope.timestamp);
         Some(Record { offset, timestamp, value })
     }
@@ -391,7 +392,7 @@ mod tests {
         let envelope = |offset, timestamp| Some(Envelope { topic: "logs".into(), partition: 3, offset, timestamp });
         assert_eq!(found[0].envelope, envelope(42, Some(Timestamp::from_millis(1_795_357_863_250))));
         assert_eq!(found[0].content, Content::Value(br#"{"log":"say \"hi\""}"#.to_vec()));
-        assert_eq!(found[0].record().unwrap().offset, 42);
+        assert_eq!(found[0].record().unwrap().offset, 0, "a file is one partition, whatever was in it");
         assert_eq!(found[1], Line { number: 1, content: Content::Tombstone, envelope: envelope(43, None) });
         assert_eq!(found[1].record().unwrap().value, None);
         assert_eq!(found[2].envelope, None);

@@ -47,6 +47,16 @@ impl Batch {
         self.records.get(slot).copied().unwrap_or(0)
     }
 
+    /// Drops what a partition brought that is owned no more.
+    pub fn forget(&mut self, slot: usize) {
+        let of_another = |partition: u32| partition as usize != slot;
+        self.matches.retain(|matched| of_another(matched.partition));
+        self.changes.retain(|change| of_another(change.partition));
+        if let Some(records) = self.records.get_mut(slot) {
+            *records = 0;
+        }
+    }
+
     pub fn is_full(&self, limits: &Limits) -> bool {
         self.matches.len() >= limits.matches_per_report
             || self.changes.len() >= limits.matches_per_report
@@ -254,7 +264,7 @@ fn node_change(event: &KubeEvent<'_>) -> Option<ChangeKind> {
         return None;
     }
     match &*event.reason {
-        "NodeReady" => Some(ChangeKind::NodeReady),
+        "NodeReady" | "RegisteredNode" => Some(ChangeKind::NodeReady),
         "NodeNotReady" => Some(ChangeKind::NodeNotReady),
         "NodeNotSchedulable" => Some(ChangeKind::NodeCordoned),
         "NodeSchedulable" => Some(ChangeKind::NodeUncordoned),

@@ -3,6 +3,8 @@
 use super::*;
 use crate::ruleset::RuleSet;
 
+mod partitions;
+
 const RULES: &str = r#"
 - id: boom
   title: Boom

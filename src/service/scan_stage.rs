@@ -80,7 +80,7 @@ impl<'s> ScanStage<'s> {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
-        match self.consumer.poll(POLL.min(self.work.until_flush()))? {
+        match self.consumer.poll(self.work.poll_time(POLL))? {
             Some(Event::Message(message)) => self.work.read(&message)?,
             Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
             Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
@@ -114,6 +114,7 @@ impl<'s> ScanStage<'s> {
     /// What was gathered goes out and its offsets are committed before the partitions are let go.
     fn on_revoked(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         if !self.consumer.lost() {
+            self.work.settle(partitions);
             self.work.flush()?;
             let done = self.work.wait(self.shared.config.limits.revoke_timeout)?;
             self.commit_and_wait(&done);
@@ -197,6 +198,7 @@ impl<'s> ScanStage<'s> {
     /// The last flush, its acknowledgements, the commit, and leaving the group.
     fn finish(mut self, ended: Ended) -> Result<(Ended, Targets), Error> {
         let deadline = Instant::now() + self.shared.stop_timeout();
+        self.work.settle_all();
         self.work.flush()?;
         let done = match ended {
             Ended::Stopped => self.work.wait(deadline.saturating_duration_since(Instant::now()))?,

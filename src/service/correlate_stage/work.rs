@@ -268,7 +268,7 @@ fn count(shared: &Shared, counts: &Counts) {
         ("nodes", counts.evicted_nodes),
         ("pods", counts.evicted_pods),
         ("failing_pods", counts.evicted_failing_pods),
-        ("incidents", counts.evicted_incidents),
+        ("incidents", counts.untold_incidents),
     ] {
         if value > 0 {
             metrics.limits.get_or_create(&LimitLabel { limit }).inc_by(value);

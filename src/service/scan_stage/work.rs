@@ -178,8 +178,25 @@ impl<'s> Work<'s> {
         reading.owned.lag_records()
     }
 
-    /// How long the consumer may be waited for.
-    pub fn until_flush(&self) -> Duration {
+    /// How long the consumer may be waited for. Without room no flush can be due, however late it is.
+    pub fn poll_time(&self, most: Duration) -> Duration {
+        if self.outbox.has_room() { most.min(self.until_flush()) } else { most }
+    }
+
+    /// Gathers what is held back of lines that are not whole, before somebody else reads on.
+    pub fn settle(&mut self, partitions: &[Partition]) {
+        for reading in self.owned.iter().filter(|reading| partitions.contains(&reading.owned.partition)) {
+            self.scanner.settle(&self.matcher, reading.slot);
+        }
+    }
+
+    pub fn settle_all(&mut self) {
+        for reading in &self.owned {
+            self.scanner.settle(&self.matcher, reading.slot);
+        }
+    }
+
+    fn until_flush(&self) -> Duration {
         self.shared.config.limits.flush_interval.saturating_sub(self.flushed.elapsed())
     }
 

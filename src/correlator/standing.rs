@@ -1,0 +1,108 @@
+//! How an open incident stands: which of its pods still fail, recovered or are gone, and who was last heard of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::Suspect;
+use crate::localizer::Exposed;
+use crate::time::Timestamp;
+
+use super::Correlator;
+use super::failures::Failing;
+use super::incident::{self, Incident, Standing};
+
+impl Correlator {
+    pub(super) fn standing(&self, incident: &Incident, roll: &Roll, now: Timestamp) -> Standing {
+        let mut standing = Standing { last_record: self.last_record(&incident.suspect, roll), ..Standing::default() };
+        for (pod, member) in &incident.members {
+            let facts = self.inventory.pods.get(pod);
+            let Some(failing) = self.failures.pods.get(pod) else {
+                standing.gone += 1;
+                continue;
+            };
+            standing.last_match = standing.last_match.max(Some(failing.last));
+            standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
+            let started = facts.and_then(|facts| facts.started);
+            let moved = facts.is_some_and(|facts| facts.node != member.node && facts.last_logged > Some(failing.last));
+            let replaced = || self.is_replaced(member, failing, roll, now);
+            if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
+                standing.recovered += 1;
+            } else if moved || self.is_off(member, failing) || replaced() {
+                standing.gone += 1;
+            } else {
+                standing.failing += 1;
+            }
+        }
+        if let Suspect::Node(node) = &incident.suspect
+            && let Some(signal) = self.failures.nodes.get(node)
+        {
+            standing.last_match = standing.last_match.max(Some(signal.last));
+        }
+        standing.last_match = standing.last_match.or(Some(incident.onset));
+        standing
+    }
+
+    /// Whether the pod was stopped, or its node left the cluster.
+    fn is_off(&self, member: &Exposed, failing: &Failing) -> bool {
+        let stopped = self.inventory.pods.get(&member.pod).is_none_or(|facts| facts.is_gone());
+        let node = member.node.as_ref().and_then(|node| self.inventory.nodes.get(node));
+        stopped || node.is_some_and(|node| node.removed.is_some_and(|at| at > failing.last))
+    }
+
+    /// Whether a pod that fell silent has a successor: another of its workload that began later and runs. Kubernetes
+    /// tells of no deletion where no container runs, so this is how a pod that crash-looped is seen to be gone.
+    fn is_replaced(&self, member: &Exposed, failing: &Failing, roll: &Roll, now: Timestamp) -> bool {
+        let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.last_seen));
+        silent >= incident::next_attempt(failing.longest_gap)
+            && roll.newest_start.get(&member.workload).is_some_and(|at| *at > failing.first)
+    }
+
+    /// The newest record of the suspect.
+    fn last_record(&self, suspect: &Suspect, roll: &Roll) -> Option<Timestamp> {
+        match suspect {
+            Suspect::Pod(pod) => self.inventory.pods.get(pod).map(|facts| facts.last_seen),
+            Suspect::Node(node) => self.inventory.nodes.get(node).map(|facts| facts.last_seen),
+            Suspect::Workload(name) => roll.workloads.get(name).copied(),
+            Suspect::Image(name) => roll.images.get(name).copied(),
+            Suspect::NodePool(name) => {
+                let nodes = self.inventory.nodes.values().filter(|node| node.pool.as_ref() == Some(name));
+                nodes.map(|node| node.last_seen).max()
+            }
+            Suspect::Cluster => self.inventory.nodes.values().map(|node| node.last_seen).max(),
+        }
+    }
+
+    /// One walk over all pods, for all incidents of an evaluation.
+    pub(super) fn roll(&self, now: Timestamp) -> Roll {
+        let mut roll = Roll::default();
+        for (key, pod) in &self.inventory.pods {
+            latest(&mut roll.workloads, &pod.workload, pod.last_seen);
+            if let Some(image) = &pod.image {
+                latest(&mut roll.images, image, pod.last_seen);
+            }
+            let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
+            if runs && !self.failures.pods.contains_key(key) {
+                latest(&mut roll.newest_start, &pod.workload, pod.first_seen);
+            }
+        }
+        roll
+    }
+}
+
+/// What all incidents of one evaluation ask about workloads and images.
+#[derive(Default)]
+pub struct Roll {
+    /// The newest record of each.
+    workloads: HashMap<Arc<str>, Timestamp>,
+    images: HashMap<Arc<str>, Timestamp>,
+    /// When the youngest pod of a workload that runs well was first heard of.
+    newest_start: HashMap<Arc<str>, Timestamp>,
+}
+
+fn latest(map: &mut HashMap<Arc<str>, Timestamp>, key: &Arc<str>, at: Timestamp) {
+    match map.get_mut(key) {
+        Some(known) => *known = at.max(*known),
+        None => drop(map.insert(Arc::clone(key), at)),
+    }
+}

@@ -1,0 +1,105 @@
+//! Partitions that come and go, and the event time that is said of them.
+
+use super::RULES;
+use crate::decode::{Format, Input};
+use crate::record::Expect;
+use crate::ruleset::RuleSet;
+use crate::scanner::*;
+
+fn matcher() -> Matcher {
+    Matcher::new(Arc::new(RuleSet::parse(&[("r.yaml", RULES)]).unwrap()))
+}
+
+fn scanner() -> Scanner {
+    Scanner::new(Options { cluster: "c".into(), limits: Limits::default() }, "test".into())
+}
+
+fn assign(scanner: &mut Scanner, partition: i32) -> Slot {
+    scanner.assign(Partition { topic: "t".into(), partition }, Input::new(Format::Auto, Expect::Logs))
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_772_352_000_000 + seconds * 1000)
+}
+
+/// A matching line that says one time and was written to Kafka at another.
+fn scan(scanner: &mut Scanner, slot: Slot, offset: i64, said: i64, written: Option<i64>) {
+    let line = format!("{} stdout F boom goes it", at(said));
+    let record = Record { offset, timestamp: written.map(at), value: Some(line.as_bytes()) };
+    scanner.scan(&matcher(), slot, &record).unwrap();
+}
+
+#[test]
+fn a_clock_ahead_of_kafkas_does_not_drag_the_watermark() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    scan(&mut scanner, slot, 0, 10, Some(11));
+    scan(&mut scanner, slot, 1, 365 * 24 * 3600, Some(12));
+    assert_eq!(scanner.newest(slot), Some(at(12)));
+    // Without Kafka's word there is nothing to hold it against.
+    scan(&mut scanner, slot, 2, 5000, None);
+    assert_eq!(scanner.newest(slot), Some(at(5000)));
+}
+
+#[test]
+fn records_that_say_nothing_show_how_far_the_partition_has_come() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    let record = Record { offset: 7, timestamp: Some(at(30)), value: Some(b"{\"cut off") };
+    assert!(scanner.scan(&matcher(), slot, &record).is_err());
+    let progress = scanner.flush(at(31))[0].partitions[0].clone();
+    assert_eq!((progress.first, progress.next, progress.rejected), (7, 8, 1));
+    assert_eq!(progress.watermark, Some(at(30)));
+}
+
+#[test]
+fn what_a_lost_partition_brought_is_not_booked_on_the_next() {
+    let mut scanner = scanner();
+    let lost = assign(&mut scanner, 0);
+    scan(&mut scanner, lost, 100, 1, None);
+    scanner.revoke(lost);
+    assert_eq!(scanner.flush(at(2)), []);
+    let next = assign(&mut scanner, 1);
+    scan(&mut scanner, next, 5, 3, None);
+    let report = &scanner.flush(at(4))[0];
+    assert_eq!(report.matches.iter().map(|matched| matched.offset).collect::<Vec<_>>(), [5]);
+    assert_eq!((report.partitions.len(), report.partitions[0].records), (1, 1));
+}
+
+#[test]
+fn late_records_do_not_fill_a_batch() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    scan(&mut scanner, slot, 0, 100, None);
+    scanner.flush(at(100));
+    for offset in 1..10 {
+        scan(&mut scanner, slot, offset, 60, None);
+        assert!(!scanner.is_full(), "nothing new has come to light");
+    }
+    scan(&mut scanner, slot, 10, 106, None);
+    assert!(scanner.is_full());
+}
+
+#[test]
+fn a_line_that_is_not_whole_is_settled_before_the_partition_goes() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    let line = format!("{} stdout P boom goes it, and then", at(1));
+    let record = Record { offset: 0, timestamp: None, value: Some(line.as_bytes()) };
+    assert_eq!(scanner.scan(&matcher(), slot, &record).unwrap().matches, 0);
+    scanner.settle(&matcher(), slot);
+    assert_eq!(scanner.flush(at(2))[0].matches.len(), 1);
+}
+
+#[test]
+fn silence_lets_event_time_run_on_until_the_next_record() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    scan(&mut scanner, slot, 0, 10, None);
+    scanner.idle(slot, Duration::from_secs(20));
+    let progress = scanner.flush(at(99))[0].partitions[0].clone();
+    assert_eq!((progress.idle, progress.watermark), (true, Some(at(30))));
+    scan(&mut scanner, slot, 1, 12, None);
+    let progress = scanner.flush(at(99))[0].partitions[0].clone();
+    assert_eq!((progress.idle, progress.watermark), (false, Some(at(12))));
+}
