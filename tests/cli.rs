@@ -183,3 +183,12 @@ fn rules_are_measured_and_their_results_written() {
     let results = std::fs::read_to_string(directory.path().join("results.xml")).unwrap();
     assert!(results.contains("<testcase classname=\"x\" name=\"match: oops\"/>"), "{results}");
 }
+
+#[test]
+fn a_property_that_librdkafka_does_not_know_is_bad_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("f.yaml"), "kafka: {properties: {no.such.key: x}}\n").unwrap();
+    let output = command(directory.path()).args(["run", "-c", "f.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no.such.key"), "{}", text(&output.stderr));
+}

@@ -84,6 +84,7 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
     };
     let instance = format!("faultline-{}", std::process::id());
     let config = service_config(&settings, &instance);
+    config.connection.check().map_err(Failure::usage)?;
     service::run(config, rules, stages, arguments.until_end, Shutdown::default()).map_err(Failure::running)
 }
 

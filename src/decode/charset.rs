@@ -9,6 +9,8 @@ use super::{Reason, Rejected};
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 const UTF16_LE_MARK: &[u8] = b"\xff\xfe";
 const UTF16_BE_MARK: &[u8] = b"\xfe\xff";
+/// One in so many characters may be lost at most.
+const UNREADABLE_SHARE: usize = 5;
 
 /// The text of a value that is no binary format.
 ///
@@ -28,14 +30,17 @@ pub(super) fn text(bytes: &[u8]) -> Result<Cow<'_, str>, Rejected> {
     Ok(text)
 }
 
-/// Binary formats have control characters within a few bytes: they are no text in any encoding.
+/// Binary formats have control characters within a few bytes: they are no text in any encoding. Nor is what is hardly
+/// readable: signatures are ASCII, and a line of a code page holds enough of it.
 fn other_encoding(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let text = match utf16(bytes) {
         Some(text) => Cow::Owned(text),
         None => String::from_utf8_lossy(bytes),
     };
     let is_foreign = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{1b}');
-    (!text.contains(is_foreign)).then_some(text)
+    let lost = text.chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count();
+    let is_readable = lost <= 1 || lost * UNREADABLE_SHARE <= text.chars().count();
+    (is_readable && !text.contains(is_foreign)).then_some(text)
 }
 
 /// UTF-16 is known by its mark, or by the NULs that every other byte of Latin text is.

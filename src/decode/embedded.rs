@@ -5,7 +5,7 @@ use serde_json_borrow::Value;
 
 use super::json::{Object, time};
 use super::{docker_json, event, event_exporter, eventrouter, k8s_objects, kube_event};
-use crate::record::{KubeEvent, LogEntry, Stream};
+use crate::record::{KubeEvent, LogEntry, Source, Stream};
 use crate::time::Timestamp;
 
 const EVENT_KEYS: [&str; 3] = ["\"involvedObject\"", "\"regarding\"", "\"InvolvedObject\""];
@@ -13,7 +13,7 @@ const EVENT_KEYS: [&str; 3] = ["\"involvedObject\"", "\"regarding\"", "\"Involve
 /// The event that a log's message is, if it is one. Its cluster is the log's where it names none itself.
 pub(super) fn event<'a>(log: &LogEntry<'a>) -> Option<KubeEvent<'a>> {
     let text = log.message.trim_ascii();
-    if !text.starts_with('{') || !EVENT_KEYS.iter().any(|key| text.contains(key)) {
+    if !text.starts_with('{') || !prints_events(&log.source) || !EVENT_KEYS.iter().any(|key| text.contains(key)) {
         return None;
     }
     let object = Object::from_value(serde_json::from_str::<Value<'_>>(text).ok()?)?;
@@ -21,6 +21,13 @@ pub(super) fn event<'a>(log: &LogEntry<'a>) -> Option<KubeEvent<'a>> {
     event.cluster = event.cluster.or_else(|| log.cluster.clone());
     event.time = event.time.or(log.time);
     Some(event)
+}
+
+/// Whether the pod is one whose job it is to print events, by its name: eventrouter, kubernetes-event-exporter, … Any
+/// other could say of any node what it likes. A line without a pod is of a pipe, not of a container.
+fn prints_events(source: &Source<'_>) -> bool {
+    let names = [&source.pod, &source.container];
+    source.pod.is_none() || names.into_iter().flatten().any(|name| name.contains("event"))
 }
 
 fn unwrap_event(object: Object<'_>) -> Option<KubeEvent<'_>> {
@@ -70,6 +77,15 @@ mod tests {
 
     const EVENT: &str = r#"{"involvedObject":{"kind":"Pod","namespace":"shop","name":"cd-0"},"reason":"BackOff",
         "message":"m","count":3}"#;
+
+    #[test]
+    fn only_pods_that_print_events_are_believed() {
+        let from = |pod: &'static str| {
+            event(&LogEntry { source: Source { pod: Some(pod.into()), ..Source::default() }, ..log(EVENT) })
+        };
+        assert!(from("shop-cd-0").is_none());
+        assert!(from("kubernetes-event-exporter-6d8f7b5c9d-x7k2p").is_some());
+    }
 
     #[test]
     fn finds_an_event_in_each_wrapping() {

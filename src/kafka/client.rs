@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
-use super::Properties;
+use super::{Error, Properties};
 
 /// How to reach the brokers.
 #[derive(Clone, Debug)]
@@ -87,6 +87,18 @@ impl Connection {
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.kbytes", self.limits.send_queue_kbytes.to_string());
         self.with_operator_wishes(config)
+    }
+
+    /// Asks librdkafka whether it would take the settings, without connecting to anything.
+    ///
+    /// # Errors
+    /// What it has against them, a key that it does not know for one.
+    pub fn check(&self) -> Result<(), Error> {
+        let configs = [self.consumer("check"), self.producer()];
+        configs.iter().try_for_each(|config| match config.create_native_config() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::from_kafka("kafka.properties", &error)),
+        })
     }
 
     fn common(&self) -> ClientConfig {
