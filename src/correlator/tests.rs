@@ -5,6 +5,8 @@ use crate::alert::{Scope, Status, Verdict};
 use crate::record::Partition;
 use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
+mod rule_change;
+
 const RULES: &str = r#"
 - id: entrypoint-failed
   title: Entrypoint did not start
@@ -70,6 +72,11 @@ impl Cluster {
             alerts: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    fn set_rules(&mut self, text: &str) {
+        let rules = RuleSet::parse(&[("test.yaml", text)]).expect("the rules are right");
+        self.correlator.set_rules(Arc::new(rules));
     }
 
     fn start(&mut self, workload: &str, node: &str) -> String {
