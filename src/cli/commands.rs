@@ -14,7 +14,7 @@ use super::{
 use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostic;
 use crate::engine::Engine;
-use crate::rules_files::{self, LoadError};
+use crate::rules_files::{self, LoadError, RuleFiles};
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::service::{self, Shutdown, Stages};
@@ -77,7 +77,7 @@ fn demo() -> Result<(), Failure> {
 
 fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &[])?;
-    let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
+    let rules = watched_rules(RuleSource::of(&settings))?;
     let stages = Stages {
         scan: arguments.stages.contains(&Stage::Scan),
         correlate: arguments.stages.contains(&Stage::Correlate),
@@ -108,12 +108,24 @@ fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
         RuleSource::Directory(directory) => rules_files::load(&directory),
         RuleSource::Bundled => RuleSet::parse(bundled::RULES).map_err(LoadError::Invalid),
     };
-    let rules = rules.map_err(|error| match error {
-        LoadError::Invalid(diagnostics) => Failure::usage(anyhow!("invalid rules{}", diagnostics.indented())),
-        error => Failure::usage(error),
-    })?;
+    let rules = rules.map_err(wrong_rules)?;
     rules.warnings().for_each(tell);
     Ok(rules)
+}
+
+/// The same for a service, which follows the changes of rule files.
+fn watched_rules(source: RuleSource) -> Result<service::Rules, Failure> {
+    let RuleSource::Directory(directory) = source else { return Ok(Arc::new(load_rules(source)?).into()) };
+    let (rules, files) = RuleFiles::open(&directory).map_err(wrong_rules)?;
+    rules.warnings().for_each(tell);
+    Ok((rules, files).into())
+}
+
+fn wrong_rules(error: LoadError) -> Failure {
+    match error {
+        LoadError::Invalid(diagnostics) => Failure::usage(anyhow!("invalid rules{}", diagnostics.indented())),
+        error => Failure::usage(error),
+    }
 }
 
 fn rules(command: &RulesCommand) -> Result<(), Failure> {
