@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::rules_files::{self, LoadError, RuleFiles};
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
-use crate::service::{self, Shutdown, Stages};
+use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
 use crate::telemetry;
 use crate::{demo, replay, rules_command, scanner};
@@ -70,7 +70,8 @@ fn demo() -> Result<(), Failure> {
         let mut settings = Settings { http: Http { listen: None }, ..Settings::default() };
         settings.cluster = "demo".to_owned();
         settings.kafka.brokers = broker.to_owned();
-        service_config(&settings, "faultline-demo")
+        // Nothing is lost when Ctrl-C ends it on the spot, also while it waits and after the service.
+        Config { signals: false, ..service_config(&settings, "faultline-demo") }
     };
     demo::run(rules, configure).map_err(Failure::running)
 }
