@@ -17,6 +17,7 @@ mod grouping;
 mod incident;
 mod inventory;
 mod reconcile;
+mod rule_change;
 mod standing;
 mod story;
 mod watermark;
@@ -221,12 +222,9 @@ pub struct Sizes {
 
 impl Correlator {
     pub fn new(cluster: Arc<str>, rules: Arc<RuleSet>, options: Options) -> Self {
-        let is_generic = |rule: &&Rule| {
-            rule.log.is_none() && rule.event.as_ref().is_some_and(|event| event.reason.iter().any(|r| r == "BackOff"))
-        };
         Correlator {
             cluster,
-            generic_rules: rules.rules().iter().filter(is_generic).map(|rule| Arc::clone(&rule.id)).collect(),
+            generic_rules: rule_change::generic_rules(&rules),
             rules,
             options,
             watermarks: Watermarks::new(options.windows.size),

@@ -82,6 +82,9 @@ pub struct Metrics {
     pub paused: Family<StageLabel, Level>,
     pub partitions: Family<StageLabel, Level>,
     pub exactly_once: Level,
+    pub rules: Level,
+    pub rules_reloaded: Count,
+    pub rules_reload_failed: Count,
     /// From an input record's timestamp until the alert that it led to was acknowledged.
     pub alert_latency: Latency,
     /// From the first record of a flush until its reports were acknowledged.
@@ -114,6 +117,9 @@ impl Default for Metrics {
             paused: Family::default(),
             partitions: Family::default(),
             exactly_once: Level::default(),
+            rules: Level::default(),
+            rules_reloaded: Count::default(),
+            rules_reload_failed: Count::default(),
             alert_latency: Latency::new(
                 "alert_latency",
                 "From an input record's timestamp until its alert was acknowledged, since the start",
@@ -189,6 +195,17 @@ impl Metrics {
             "exactly_once",
             "1 when alerts and offsets are written in transactions",
             self.exactly_once.clone(),
+        );
+        registry.register("rules", "Rules in force", self.rules.clone());
+        registry.register(
+            "rules_reloaded",
+            "Times that rules were read again and put in force",
+            self.rules_reloaded.clone(),
+        );
+        registry.register(
+            "rules_reload_failed",
+            "Times that changed rules could not be used; those before stay in force",
+            self.rules_reload_failed.clone(),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Rules from a directory.
+//! Rules from a directory, once ([`load`]) or whenever it changes ([`RuleFiles`]).
 
 use std::fs;
 use std::io;
@@ -8,6 +8,10 @@ use thiserror::Error;
 
 use crate::document::Diagnostics;
 use crate::ruleset::RuleSet;
+
+mod watch;
+
+pub use watch::RuleFiles;
 
 /// Directories inside of directories; ends the circles that links can make.
 const MAX_DEPTH: usize = 16;
@@ -31,15 +35,26 @@ pub enum LoadError {
 /// # Errors
 /// Files that cannot be read, none at all, or everything that is wrong with the rules in them.
 pub fn load(directory: &Path) -> Result<RuleSet, LoadError> {
+    parse(&read(directory)?)
+}
+
+/// Name and text.
+type File = (String, String);
+
+fn read(directory: &Path) -> Result<Vec<File>, LoadError> {
     let mut files = Vec::new();
     gather(directory, 0, &mut files)?;
     if files.is_empty() {
         return Err(LoadError::NoFiles(directory.to_owned()));
     }
-    RuleSet::parse(&files).map_err(LoadError::Invalid)
+    Ok(files)
 }
 
-fn gather(path: &Path, depth: usize, files: &mut Vec<(String, String)>) -> Result<(), LoadError> {
+fn parse(files: &[File]) -> Result<RuleSet, LoadError> {
+    RuleSet::parse(files).map_err(LoadError::Invalid)
+}
+
+fn gather(path: &Path, depth: usize, files: &mut Vec<File>) -> Result<(), LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
@@ -75,9 +90,9 @@ fn is_rule_file(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    const RULE: &str = "- {id: ID, title: T, severity: info, match: {log: {all: [oops]}}}\n";
+    pub const RULE: &str = "- {id: ID, title: T, severity: info, match: {log: {all: [oops]}}}\n";
 
-    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    pub fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = directory.path().join(name);

@@ -17,8 +17,6 @@ use tracing::{error, info};
 use crate::http;
 use crate::kafka::{self, Cluster, Link};
 use crate::metrics::{LimitLabel, Metrics};
-use crate::ruleset::RuleSet;
-use crate::scanner::matcher::Matcher;
 use crate::time::Timestamp;
 
 mod acks;
@@ -28,6 +26,7 @@ mod correlate_stage;
 pub mod dead_letter;
 mod outbox;
 mod owned;
+mod reload;
 mod scan_stage;
 mod shard;
 mod shutdown;
@@ -35,10 +34,12 @@ mod startup;
 mod vitals;
 
 pub use config::{Config, Input, Limits, Output};
+pub use reload::Rules;
 pub use shutdown::Shutdown;
 
 use config::Inputs;
 use correlate_stage::CorrelateStage;
+use reload::{Hangup, InForce};
 use scan_stage::{ScanStage, Work};
 use startup::Targets;
 use vitals::Vitals;
@@ -96,7 +97,7 @@ enum Ended {
 struct Shared {
     config: Config,
     inputs: Inputs,
-    rules: Arc<RuleSet>,
+    rules: InForce,
     stages: Stages,
     until_end: bool,
     shutdown: Shutdown,
@@ -107,14 +108,14 @@ struct Shared {
     correlate: Vitals,
 }
 
-/// Runs until `shutdown` or a signal, or with `until_end` until all that was there at the start is processed and its
-/// alerts are acknowledged.
+/// Runs until `shutdown` or, where the configuration has it listen, a signal; or with `until_end` until all that was
+/// there at the start is processed and its alerts are acknowledged.
 ///
 /// # Errors
 /// What waiting does not mend: a port in use, access denied, an input that a bounded run cannot find, …
 pub fn run(
     config: Config,
-    rules: Arc<RuleSet>,
+    rules: impl Into<Rules>,
     stages: Stages,
     until_end: bool,
     shutdown: Shutdown,
@@ -128,7 +129,7 @@ pub fn run(
 /// As for [`run`].
 pub fn run_with(
     config: Config,
-    rules: Arc<RuleSet>,
+    rules: impl Into<Rules>,
     stages: Stages,
     until_end: bool,
     shutdown: Shutdown,
@@ -136,11 +137,12 @@ pub fn run_with(
 ) -> Result<(), Error> {
     let listener = config.http_listen.map(http::bind).transpose().map_err(Error::new)?;
     let link = Link::new(&config.connection.brokers);
+    let Rules { set, files } = rules.into();
     let shared = Arc::new(Shared {
         inputs: Inputs::new(&config)?,
         cluster: Cluster::new(&config.connection, Arc::clone(&link))?,
         config,
-        rules,
+        rules: InForce::new(set, &metrics),
         stages,
         until_end,
         shutdown: shutdown.clone(),
@@ -155,7 +157,15 @@ pub fn run_with(
         .enable_all()
         .build()
         .map_err(|e| Error::new(format!("cannot start threads: {e}")))?;
-    runtime.spawn(shutdown.on_signals(shared.config.limits.shutdown_timeout + STOP_GRACE));
+    let guard = runtime.enter();
+    let hangup = if shared.config.signals {
+        runtime.spawn(shutdown.on_signals(shared.config.limits.shutdown_timeout + STOP_GRACE));
+        Hangup::listen()
+    } else {
+        Hangup::ignore()
+    };
+    drop(guard);
+    runtime.spawn(reload::keep_up(Arc::clone(&shared), files, hangup));
     if let Some(listener) = listener {
         let inside: Arc<dyn http::Inside> = shared.clone();
         runtime.spawn(async move {
@@ -177,7 +187,7 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
     let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
         let scan = || {
-            let work = Work::new(shared, Matcher::new(Arc::clone(&shared.rules)), ScanStage::producer(shared)?);
+            let work = Work::new(shared, ScanStage::producer(shared)?);
             let (ended, written) = ScanStage::new(shared, work, found)?.run()?;
             if ended == Ended::AtTheEnd {
                 // Nobody listens when the correlate stage runs elsewhere.

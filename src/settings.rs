@@ -37,6 +37,8 @@ pub struct Settings {
     pub outputs: Vec<Output>,
     /// A directory of rule files; relative to the working directory.
     pub rules: PathBuf,
+    /// How often the rule files are looked at for changes; `None`: only at SIGHUP.
+    pub rules_reload_interval: Option<Duration>,
     /// The sections `windows` and `alerts`, and those of the `limits` that bound one cluster's state.
     pub correlator: correlator::Options,
     /// Those of the `limits` that bound one batch.
@@ -198,6 +200,7 @@ impl Default for Settings {
             internal_topics: InternalTopics::default(),
             outputs: vec![Output { topic: "alerts".to_owned(), format: OutputFormat::Faultline }],
             rules: PathBuf::from("rules"),
+            rules_reload_interval: Some(Duration::from_secs(5)),
             correlator: correlator::Options::default(),
             scanner: scanner::Limits::default(),
             scan: Scan::default(),

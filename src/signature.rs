@@ -41,6 +41,15 @@ impl Rule {
         let texts = self.log.iter().chain(message);
         texts.flat_map(|text| [&text.all, &text.any, &text.none]).flatten().map(String::as_str)
     }
+
+    /// Whether both match the same records and accuse the same of it: then what the one has seen, the other would
+    /// have seen too. What they say of it, and how much of it they want to see, may differ.
+    pub fn sees_the_same(&self, other: &Rule) -> bool {
+        self.accuses == other.accuses
+            && self.log == other.log
+            && self.event == other.event
+            && self.supersedes == other.supersedes
+    }
 }
 
 /// PagerDuty's words, most severe last so that they order.
@@ -85,8 +94,21 @@ pub struct TextPattern {
     pub regex: Option<Regex>,
 }
 
+impl PartialEq for TextPattern {
+    /// Whether both are written alike.
+    fn eq(&self, other: &TextPattern) -> bool {
+        let TextPattern { all, any, none, ignore_case, regex } = self;
+        let text = |regex: &Option<Regex>| regex.as_ref().map(|regex| regex.as_str().to_owned());
+        *all == other.all
+            && *any == other.any
+            && *none == other.none
+            && *ignore_case == other.ignore_case
+            && text(regex) == text(&other.regex)
+    }
+}
+
 /// Conditions on a Kubernetes event; those that are set must all hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct EventPattern {
     /// One of these reasons; empty: any.
     pub reason: Vec<String>,

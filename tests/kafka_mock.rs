@@ -2,16 +2,19 @@
 
 mod support;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::kafka::{Cluster, Consumer, Event, Link, Outgoing, Producer, Start};
+use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
 use rdkafka::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use support::config_map::{self, ConfigMap};
 use support::founding;
 use support::{DEADLINE, Put, Running, committed, config, eventually, produce, read_until, topic};
 
@@ -326,4 +329,70 @@ fn an_output_that_is_denied_ends_the_service_with_the_reason() {
     let error = running.join().unwrap_err();
     assert!(error.to_string().contains("`faultline.reports`") && error.to_string().contains("ACLs"), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}
+
+fn value(running: &Running, name: &str) -> u64 {
+    let metrics = running.metrics.encode().unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
+/// Writes lines of a pod of that name until the rule has seen another.
+fn matches_go_on(running: &Running, brokers: &str, rule: &str) {
+    let counter = format!("faultline_matches_total{{rule=\"{rule}\"}}");
+    let before = value(running, &counter);
+    eventually(&format!("a match of {rule}"), || {
+        produce(brokers, "container-logs", [Put::value(founding::line(rule, rule, "n1", rule, 1_795_000_000_000))]);
+        (value(running, &counter) > before).then_some(())
+    });
+}
+
+#[test]
+fn rules_that_change_are_in_force_in_both_stages_and_invalid_ones_are_not() {
+    let (_mock, brokers) = mock();
+    let mut map = ConfigMap::new(&config_map::rules(&["grumble"]));
+    let mut config = config(&brokers);
+    config.limits.rules_reload_interval = Some(Duration::from_millis(20));
+    let rules = RuleFiles::open(map.path()).unwrap().into();
+    let running = Running::start_with(config, rules, Stages::ALL, false);
+    matches_go_on(&running, &brokers, "grumble");
+    assert_eq!((value(&running, "faultline_rules"), value(&running, "faultline_rules_reloaded_total")), (1, 0));
+
+    map.replace(&config_map::rules(&["grumble", "moan"]));
+    matches_go_on(&running, &brokers, "moan");
+    assert_eq!((value(&running, "faultline_rules"), value(&running, "faultline_rules_reloaded_total")), (2, 1));
+
+    map.replace("- {id: sob}\n");
+    eventually("it is said that they are invalid", || {
+        (value(&running, "faultline_rules_reload_failed_total") > 0).then_some(())
+    });
+    matches_go_on(&running, &brokers, "moan");
+    assert_eq!((value(&running, "faultline_rules"), value(&running, "faultline_rules_reloaded_total")), (2, 1));
+
+    map.replace(&config_map::rules(&["grumble", "moan", "sob"]));
+    matches_go_on(&running, &brokers, "sob");
+    eventually("the correlator knows all three rules", || {
+        gauge(&running, "faultline_state{kind=\"failing_pods\"} 3").then_some(())
+    });
+    assert_eq!(value(&running, "faultline_unknown_rule_total"), 0);
+    assert_eq!(value(&running, "faultline_rules_reload_failed_total"), 1, "told once");
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_hangup_reads_the_rules_again() {
+    let (_mock, brokers) = mock();
+    let mut map = ConfigMap::new(&config_map::rules(&["grumble"]));
+    let mut config = config(&brokers);
+    config.limits.rules_reload_interval = None;
+    config.signals = true;
+    let rules = RuleFiles::open(map.path()).unwrap().into();
+    let running = Running::start_with(config, rules, Stages { scan: true, correlate: false }, false);
+    // Then it listens.
+    eventually("the group is joined", || gauge(&running, "faultline_partitions{stage=\"scan\"} 3").then_some(()));
+    map.replace(&config_map::rules(&["grumble", "moan"]));
+    let kill = Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    matches_go_on(&running, &brokers, "moan");
+    running.stop().unwrap();
 }

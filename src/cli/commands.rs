@@ -14,10 +14,10 @@ use super::{
 use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostic;
 use crate::engine::Engine;
-use crate::rules_files::{self, LoadError};
+use crate::rules_files::{self, LoadError, RuleFiles};
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
-use crate::service::{self, Shutdown, Stages};
+use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
 use crate::telemetry;
 use crate::{demo, replay, rules_command, scanner};
@@ -70,14 +70,15 @@ fn demo() -> Result<(), Failure> {
         let mut settings = Settings { http: Http { listen: None }, ..Settings::default() };
         settings.cluster = "demo".to_owned();
         settings.kafka.brokers = broker.to_owned();
-        service_config(&settings, "faultline-demo")
+        // Nothing is lost when Ctrl-C ends it on the spot, also while it waits and after the service.
+        Config { signals: false, ..service_config(&settings, "faultline-demo") }
     };
     demo::run(rules, configure).map_err(Failure::running)
 }
 
 fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &[])?;
-    let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
+    let rules = watched_rules(RuleSource::of(&settings))?;
     let stages = Stages {
         scan: arguments.stages.contains(&Stage::Scan),
         correlate: arguments.stages.contains(&Stage::Correlate),
@@ -109,12 +110,24 @@ fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
         RuleSource::Directory(directory) => rules_files::load(&directory),
         RuleSource::Bundled => RuleSet::parse(bundled::RULES).map_err(LoadError::Invalid),
     };
-    let rules = rules.map_err(|error| match error {
-        LoadError::Invalid(diagnostics) => Failure::usage(anyhow!("invalid rules{}", diagnostics.indented())),
-        error => Failure::usage(error),
-    })?;
+    let rules = rules.map_err(wrong_rules)?;
     rules.warnings().for_each(tell);
     Ok(rules)
+}
+
+/// The same for a service, which follows the changes of rule files.
+fn watched_rules(source: RuleSource) -> Result<service::Rules, Failure> {
+    let RuleSource::Directory(directory) = source else { return Ok(Arc::new(load_rules(source)?).into()) };
+    let (rules, files) = RuleFiles::open(&directory).map_err(wrong_rules)?;
+    rules.warnings().for_each(tell);
+    Ok((rules, files).into())
+}
+
+fn wrong_rules(error: LoadError) -> Failure {
+    match error {
+        LoadError::Invalid(diagnostics) => Failure::usage(anyhow!("invalid rules{}", diagnostics.indented())),
+        error => Failure::usage(error),
+    }
 }
 
 fn rules(command: &RulesCommand) -> Result<(), Failure> {

@@ -31,9 +31,11 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
             messages_in_flight: settings.limits.messages_in_flight,
             bytes_in_flight: settings.limits.bytes_in_flight,
             shutdown_timeout: settings.shutdown_timeout,
+            rules_reload_interval: settings.rules_reload_interval,
             ..defaults
         },
         http_listen: settings.http.listen,
+        signals: true,
     }
 }
 

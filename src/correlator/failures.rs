@@ -144,6 +144,24 @@ impl Failing {
         (self.healthy_from, self.healthy_to) = (None, None);
     }
 
+    /// Forgets what these rules saw; what the others saw says when it failed, and how often. Without any left, that
+    /// stays as it was.
+    fn forget_rules(&mut self, is_gone: impl Fn(&str) -> bool) {
+        let before = self.rules.len();
+        self.rules.retain(|rule, _| !is_gone(rule));
+        let left = || self.rules.values();
+        let (Some(first), Some(last)) = (left().map(|stat| stat.first).min(), left().map(|stat| stat.last).max())
+        else {
+            return;
+        };
+        if self.rules.len() < before {
+            // They may have seen it before it last ran well.
+            self.first = self.first.max(first);
+            self.last = self.last.min(last).max(self.first);
+            self.matches = self.matches.min(left().map(|stat| stat.matches).sum());
+        }
+    }
+
     /// Whether any match came after the incident that it belonged to was over.
     pub fn is_open(&self) -> bool {
         self.settled.is_none_or(|settled| self.last > settled)
@@ -203,6 +221,22 @@ impl Failures {
     pub fn onsets(&self, rule: &Arc<str>, from: Timestamp, to: Timestamp) -> usize {
         let onsets = self.onsets.get(rule).into_iter().flatten();
         onsets.filter(|at| (from..to).contains(*at)).count()
+    }
+
+    /// Forgets what these rules saw, and who failed by nothing else, unless `keep_pod` or `keep_node` says otherwise.
+    pub fn forget_rules(
+        &mut self,
+        is_gone: impl Fn(&str) -> bool,
+        keep_pod: impl Fn(&PodKey) -> bool,
+        keep_node: impl Fn(&Arc<str>) -> bool,
+    ) {
+        self.onsets.retain(|rule, _| !is_gone(rule));
+        let left = |failing: &mut Failing| {
+            failing.forget_rules(&is_gone);
+            !failing.rules.is_empty()
+        };
+        self.pods.retain(|pod, failing| left(failing) || keep_pod(pod));
+        self.nodes.retain(|node, failing| left(failing) || keep_node(node));
     }
 
     /// Forgets what has been silent since before `oldest`.

@@ -23,12 +23,12 @@ const LEAST_COINCIDENCE: f64 = 0.01;
 /// Connected components: a shared signature, and onsets at most [`LINK`] apart.
 pub fn linked(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<BTreeSet<PodKey>> {
     type Onsets<'p> = Vec<(Timestamp, &'p PodKey)>;
-    // Pods of which it is not known when they began are no company for those of which it is.
-    let mut by_rule: BTreeMap<(&Arc<str>, bool), Onsets<'_>> = BTreeMap::new();
+    // Pods that failed for long already, or of which it is not known when they began, are no company for others.
+    let mut by_rule: BTreeMap<(&Arc<str>, bool, bool), Onsets<'_>> = BTreeMap::new();
     for pod in failing_now {
         let Some(failing) = view.failures.pods.get(pod) else { continue };
         for rule in telling_rules(failing, view.generic_rules) {
-            by_rule.entry((rule, is_dated(view, pod))).or_default().push((failing.first, pod));
+            by_rule.entry((rule, failing.chronic, is_dated(view, pod))).or_default().push((failing.first, pod));
         }
     }
     let mut sets = DisjointSets::new(failing_now);

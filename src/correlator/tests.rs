@@ -5,6 +5,8 @@ use crate::alert::{Scope, Status, Verdict};
 use crate::record::Partition;
 use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
+mod rule_change;
+
 const RULES: &str = r#"
 - id: entrypoint-failed
   title: Entrypoint did not start
@@ -70,6 +72,11 @@ impl Cluster {
             alerts: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    fn set_rules(&mut self, text: &str) {
+        let rules = RuleSet::parse(&[("test.yaml", text)]).expect("the rules are right");
+        self.correlator.set_rules(Arc::new(rules));
     }
 
     fn start(&mut self, workload: &str, node: &str) -> String {
@@ -609,4 +616,27 @@ fn beyond_the_bound_incidents_are_counted_not_told_in_turns() {
     cluster.run(120);
     assert_eq!(cluster.alerts.len(), 1);
     assert!(cluster.counts.untold_incidents > 0);
+}
+
+#[test]
+fn two_old_crash_loops_on_one_node_do_not_accuse_it() {
+    let mut cluster = Cluster::settled();
+    for (workload, count) in [("old1", 251), ("old2", 227)] {
+        for repeat in 0..2 {
+            let pod = format!("{workload}-n2");
+            let event = Some(EventCount { uid: workload.into(), count: count + repeat });
+            let matched = Match { event, ..matched(at(cluster.now), "pod-back-off", &[]) };
+            cluster.step(|report| {
+                report.pods.push(Cluster::pod(&pod, workload, "n2"));
+                report.matches.push(Match { pod: Some(report.pods.len() as u32 - 1), ..matched });
+            });
+            cluster.run(100);
+        }
+    }
+    assert!(cluster.correlator.failures.pods.values().all(|failing| failing.chronic));
+    assert!(
+        cluster.told().iter().all(|(_, scope, _, verdict)| *scope != Node || *verdict != Confirmed),
+        "{:?}",
+        cluster.told()
+    );
 }

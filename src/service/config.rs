@@ -26,6 +26,9 @@ pub struct Config {
     pub limits: Limits,
     /// Where `/metrics`, `/healthz` and `/readyz` are; `None`: nowhere.
     pub http_listen: Option<SocketAddr>,
+    /// Whether the service hears the process's signals (SIGTERM, SIGINT, SIGHUP). Whoever listens once listens for the
+    /// rest of the process's life, so a process that has other things to do had better not.
+    pub signals: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// A stage thread that does not come round for this long counts as stuck.
     pub stuck_after: Duration,
+    /// How often rule files are looked at for changes; `None`: only at SIGHUP.
+    pub rules_reload_interval: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -78,6 +83,7 @@ impl Default for Limits {
             shutdown_timeout: Duration::from_secs(25),
             connect_timeout: Duration::from_secs(30),
             stuck_after: Duration::from_secs(90),
+            rules_reload_interval: Some(Duration::from_secs(5)),
         }
     }
 }
@@ -191,6 +197,7 @@ pub(super) mod tests {
             correlator: Default::default(),
             limits: Limits::default(),
             http_listen: None,
+            signals: false,
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Unreadable {
 }
 
 impl Shard {
+    /// Applies one report under these rules.
+    ///
     /// # Errors
     /// When the value is no report of this version; the state is unchanged.
     pub fn apply(&mut self, value: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Outcome, Unreadable> {
@@ -30,6 +32,7 @@ impl Shard {
             .clusters
             .entry(Arc::clone(&report.cluster))
             .or_insert_with(|| Correlator::new(Arc::clone(&report.cluster), Arc::clone(rules), options));
+        correlator.set_rules(Arc::clone(rules));
         Ok(correlator.apply(&report))
     }
 

@@ -36,6 +36,7 @@ pub fn settings(document: &Item<'_>) -> Settings {
     within(&mut top, "internal_topics", |section| internal_topics(section, &mut settings.internal_topics));
     top.read("outputs", &mut settings.outputs, |item| outputs(item));
     top.read("rules", &mut settings.rules, |item| item.filled_text().map(PathBuf::from));
+    top.read("rules_reload_interval", &mut settings.rules_reload_interval, reload_interval);
     within(&mut top, "windows", |section| windows(section, &mut settings.correlator.windows));
     within(&mut top, "alerts", |section| alerts(section, &mut settings.correlator.alerts));
     within(&mut top, "scan", |section| scan(section, &mut settings.scan));
@@ -214,6 +215,13 @@ fn output_format(item: &Item<'_>) -> Option<OutputFormat> {
         item.error("this format is not there yet: this version writes `faultline` only");
     }
     format
+}
+
+fn reload_interval(item: &Item<'_>) -> Option<Option<Duration>> {
+    match item.text()?.as_str() {
+        "off" | "0" | "0s" => Some(None),
+        _ => item.duration_within(SECOND..=HOUR).map(Some),
+    }
 }
 
 fn windows(section: &mut Section<'_>, windows: &mut Windows) {

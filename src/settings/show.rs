@@ -24,6 +24,7 @@ pub fn yaml(settings: &Settings) -> String {
     topics(&mut yaml, settings);
     yaml.list("outputs", settings.outputs.iter().map(output));
     yaml.text("rules", &settings.rules.to_string_lossy());
+    yaml.text("rules_reload_interval", &settings.rules_reload_interval.map_or("off".to_owned(), format_duration));
     correlator(&mut yaml, settings);
     yaml.section("scan");
     yaml.duration("flush_interval", settings.scan.flush_interval);

@@ -54,6 +54,7 @@ topics: {reports: r, state: s, dead_letter: d}
 internal_topics: {partitions: 12, replication_factor: 3, reports_retention: 6h}
 outputs: [{topic: a1, format: faultline}, {topic: a2}]
 rules: /etc/faultline/rules
+rules_reload_interval: off
 windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
 alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m}
 scan: {flush_interval: 500ms, idle_after: 20s}
@@ -116,6 +117,17 @@ f.yaml:14: alerts.min_probability: expected a number from 0.5 to 0.999, found `8
 f.yaml:15: http.listen: expected an IP address and port such as 127.0.0.1:9464, or off, found `localhost`
 f.yaml:16: limits.nodes: expected a number from 1 to 100000000, found `-1`";
     assert_eq!(errors(text), expected);
+}
+
+#[test]
+fn rules_may_be_read_again_only_when_asked() {
+    let read = |value: &str| load(&format!("rules_reload_interval: {value}")).map(|(set, _)| set.rules_reload_interval);
+    assert_eq!(read("1m"), Ok(Some(Duration::from_secs(60))));
+    for off in ["off", "0", "0s"] {
+        assert_eq!(read(off), Ok(None), "{off}");
+    }
+    let error = "f.yaml:1: rules_reload_interval: expected a time from 1s to 1h, found `1ms`";
+    assert_eq!(errors("rules_reload_interval: 1ms"), error);
 }
 
 #[test]

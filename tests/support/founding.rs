@@ -69,7 +69,8 @@ pub fn logs(start_ms: i64) -> Vec<Put> {
     lines
 }
 
-fn line(workload: &str, pod: &str, node: &str, text: &str, time_ms: i64) -> Vec<u8> {
+/// One line as Fluent Bit writes it.
+pub fn line(workload: &str, pod: &str, node: &str, text: &str, time_ms: i64) -> Vec<u8> {
     let value = json!({
         "@timestamp": faultline::time::Timestamp::from_millis(time_ms).to_string(),
         "log": text,

@@ -2,6 +2,7 @@
 //! condition, with a deadline.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod config_map;
 pub mod founding;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use faultline::metrics::Metrics;
 use faultline::record::Expect;
 use faultline::ruleset::RuleSet;
 use faultline::scanner;
-use faultline::service::{self, Config, Input, Output, Shutdown, Stages};
+use faultline::service::{self, Config, Input, Output, Rules, Shutdown, Stages};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -74,6 +75,7 @@ pub fn config(brokers: &str) -> Config {
             ..Default::default()
         },
         http_listen: None,
+        signals: false,
     }
 }
 
@@ -87,6 +89,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: Config, rules: Arc<RuleSet>, stages: Stages, until_end: bool) -> Self {
+        Self::start_with(config, rules.into(), stages, until_end)
+    }
+
+    /// The same with rules that may change.
+    pub fn start_with(config: Config, rules: Rules, stages: Stages, until_end: bool) -> Self {
         // With RUST_LOG set a failing test shows what the service said.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();

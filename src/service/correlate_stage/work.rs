@@ -101,7 +101,7 @@ impl<'s> Work<'s> {
         correlating.owned.read(message.offset(), Instant::now());
         let is_new = message.offset() >= correlating.send_from;
         let value = message.payload().unwrap_or_default();
-        let result = correlating.shard.apply(value, &shared.rules, shared.config.correlator);
+        let result = correlating.shard.apply(value, &shared.rules.rules(), shared.config.correlator);
         if !is_new {
             return Ok(());
         }

@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(in crate::service) struct Work<'s> {
     shared: &'s Shared,
-    matcher: Matcher,
+    matcher: Arc<Matcher>,
     scanner: Scanner,
     /// Tagged with when the first record of the flush was read.
     outbox: Outbox<Option<Instant>>,
@@ -69,7 +69,7 @@ impl Counts {
 }
 
 impl<'s> Work<'s> {
-    pub fn new(shared: &'s Shared, matcher: Matcher, producer: Producer) -> Self {
+    pub fn new(shared: &'s Shared, producer: Producer) -> Self {
         let limits = &shared.config.limits;
         let bounds = Bounds {
             batches: limits.reports_in_flight,
@@ -79,7 +79,7 @@ impl<'s> Work<'s> {
         let scanner = Scanner::new(shared.config.scanner.clone(), shared.config.connection.client_id.clone());
         Work {
             shared,
-            matcher,
+            matcher: shared.rules.matcher(),
             scanner,
             outbox: Outbox::new(producer, bounds),
             owned: Vec::new(),
@@ -219,6 +219,8 @@ impl<'s> Work<'s> {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
         }
+        // One batch, one set of rules.
+        self.matcher = self.shared.rules.matcher();
         Ok(())
     }
 
