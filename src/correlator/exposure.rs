@@ -110,7 +110,7 @@ impl Setting {
         let usual = view.inventory.nodes.len() * PODS_PER_NODE;
         Setting {
             pool_nodes,
-            sees_placements: view.inventory.pods.values().any(|pod| pod.placed.is_some()),
+            sees_placements: view.inventory.sees_placements,
             unheard_of: usual.saturating_sub(view.inventory.pods.len()) as u64,
         }
     }

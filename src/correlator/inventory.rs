@@ -79,6 +79,8 @@ pub struct Inventory {
     pub pods: BTreeMap<PodKey, PodFacts>,
     pub nodes: BTreeMap<Arc<str>, NodeFacts>,
     names: Names,
+    /// Whether the scheduler's placements are among the records.
+    pub sees_placements: bool,
     limits: Limits,
     pub evicted_pods: u64,
     pub evicted_nodes: u64,
@@ -110,6 +112,7 @@ impl Inventory {
             pods: BTreeMap::new(),
             nodes: BTreeMap::new(),
             names: Names::default(),
+            sees_placements: false,
             limits,
             evicted_pods: 0,
             evicted_nodes: 0,
@@ -169,7 +172,10 @@ impl Inventory {
         let key = self.saw(pod, at);
         let Some(known) = self.pods.get_mut(&key) else { return };
         match kind {
-            ChangeKind::PodPlaced => known.placed = known.placed.max(Some(at)),
+            ChangeKind::PodPlaced => {
+                known.placed = known.placed.max(Some(at));
+                self.sees_placements = true;
+            }
             ChangeKind::PodStarted => known.started = known.started.max(Some(at)),
             ChangeKind::PodStopping => known.stopping = known.stopping.max(Some(at)),
             _ => {}

@@ -12,7 +12,6 @@ use crate::time::Timestamp;
 use super::exposure::{self, View};
 use super::incident::{Incident, dedup_key};
 use super::inventory::PodKey;
-use super::standing::Roll;
 use super::{Correlator, Outcome};
 
 /// How sure a signal that a node gives about itself makes us, when no pod speaks for or against it.
@@ -259,7 +258,7 @@ impl Correlator {
 
     /// Resolves what is over and tells again where there is news.
     fn follow_up(&mut self, now: Timestamp, outcome: &mut Outcome) {
-        let roll = if self.incidents.is_empty() { Roll::default() } else { self.roll(now) };
+        let roll = self.roll(now);
         let keys: Vec<String> = self.incidents.keys().cloned().collect();
         for key in keys {
             let Some(mut incident) = self.incidents.remove(&key) else { continue };

@@ -1,6 +1,6 @@
 //! How an open incident stands: which of its pods still fail, recovered or are gone, and who was last heard of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,17 +76,42 @@ impl Correlator {
     /// One walk over all pods, for all incidents of an evaluation.
     pub(super) fn roll(&self, now: Timestamp) -> Roll {
         let mut roll = Roll::default();
+        if self.incidents.is_empty() {
+            return roll;
+        }
+        let (workloads, images) = self.asked_about();
+        // Pods come in the order of their names: the next one is mostly of the same workload, kept once.
+        let mut newest: (Option<&Arc<str>>, bool) = (None, false);
         for (key, pod) in &self.inventory.pods {
-            latest(&mut roll.workloads, &pod.workload, pod.last_seen);
-            if let Some(image) = &pod.image {
-                latest(&mut roll.images, image, pod.last_seen);
+            if !newest.0.is_some_and(|workload| Arc::ptr_eq(workload, &pod.workload)) {
+                newest = (Some(&pod.workload), workloads.contains(&pod.workload));
             }
-            let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
-            if runs && !self.failures.pods.contains_key(key) {
-                latest(&mut roll.newest_start, &pod.workload, pod.first_seen);
+            if newest.1 {
+                latest(&mut roll.workloads, &pod.workload, pod.last_seen);
+                let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
+                if runs && !self.failures.pods.contains_key(key) {
+                    latest(&mut roll.newest_start, &pod.workload, pod.first_seen);
+                }
+            }
+            if let Some(image) = pod.image.as_ref().filter(|image| !images.is_empty() && images.contains(*image)) {
+                latest(&mut roll.images, image, pod.last_seen);
             }
         }
         roll
+    }
+
+    /// The workloads of open incidents' pods and suspects, and the images among the suspects.
+    fn asked_about(&self) -> (HashSet<&Arc<str>>, HashSet<&Arc<str>>) {
+        let (mut workloads, mut images) = (HashSet::new(), HashSet::new());
+        for incident in self.incidents.values() {
+            workloads.extend(incident.members.values().map(|member| &member.workload));
+            match &incident.suspect {
+                Suspect::Workload(name) => drop(workloads.insert(name)),
+                Suspect::Image(name) => drop(images.insert(name)),
+                _ => {}
+            }
+        }
+        (workloads, images)
     }
 }
 
