@@ -34,7 +34,7 @@ struct State {
     /// Whether the outage was logged, so that its end is too.
     told: bool,
     down_log: RateLimit,
-    library_log: RateLimit,
+    client_log: RateLimit,
 }
 
 impl Link {
@@ -46,7 +46,7 @@ impl Link {
             broken: None,
             told: false,
             down_log: RateLimit::new(DOWN_LOG_EVERY),
-            library_log: RateLimit::new(LIBRARY_LOG_EVERY),
+            client_log: RateLimit::new(LIBRARY_LOG_EVERY),
         };
         Arc::new(Link { brokers: brokers.to_owned(), state: Mutex::new(state) })
     }
@@ -144,7 +144,7 @@ impl Link {
             level,
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error
         ) || matches!(level, RDKafkaLogLevel::Warning);
-        if serious && !quiet && self.lock().library_log.allow(Instant::now()).is_some() {
+        if serious && !quiet && self.lock().client_log.allow(Instant::now()).is_some() {
             warn!(target: "librdkafka", "{facility}: {message}");
         } else {
             debug!(target: "librdkafka", "{facility}: {message}");
