@@ -181,7 +181,7 @@ pub struct Failures {
 const ONSETS: usize = 256;
 pub const ONSET_MEMORY: Duration = Duration::from_secs(3600);
 
-/// Bounds that [`Failures::add`] keeps.
+/// Bounds that [`Failures::add_pod`] and [`Failures::add_node`] keep.
 #[derive(Clone, Copy)]
 pub struct Bounds {
     pub subjects: usize,

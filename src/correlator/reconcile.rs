@@ -149,7 +149,9 @@ impl Correlator {
             return;
         }
         // A pod is never so sure that waiting for the next one would not pay.
-        let at_once = confirmed && !matches!(best.suspect, Suspect::Pod(_));
+        // At the end of the input there is no next one, and only the short watch stands against what is sure.
+        let last_word = sure && self.watermarks.all_ended();
+        let at_once = (confirmed || last_word) && !matches!(best.suspect, Suspect::Pod(_));
         if at_once || self.is_due(explanation, *onset, now) {
             self.open(explanation, confirmed, *onset, pods, now, outcome);
         }

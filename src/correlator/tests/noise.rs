@@ -165,3 +165,23 @@ fn two_old_crash_loops_on_one_node_do_not_accuse_it() {
         cluster.told()
     );
 }
+
+#[test]
+fn a_short_recording_ends_with_its_suspicion() {
+    let mut cluster = Cluster::new();
+    for node in ["n1", "n2", "n3"] {
+        for workload in ["api", "web", "agent"] {
+            cluster.start(workload, node);
+        }
+    }
+    cluster.run(31);
+    cluster.fail_entrypoint("api", "n2");
+    cluster.fail_entrypoint("agent", "n2");
+    cluster.run(5);
+    assert_eq!(cluster.told(), []);
+    let mut report = cluster.report(|_| {});
+    report.partitions[0].ended = true;
+    cluster.apply(&report);
+    assert_eq!(cluster.told(), [(FIRING, Node, "n2", Suspected)]);
+    assert!(cluster.alerts[0].notes[0].contains("watched for less than 60 s"));
+}
