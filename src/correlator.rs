@@ -364,7 +364,13 @@ impl Correlator {
             // Nobody to accuse: a line without its pod.
             _ => return,
         }
-        let window = self.windows.entry((node, Arc::clone(&rule.id))).or_default();
+        let key = (node, Arc::clone(&rule.id));
+        // Node names come from records: a host field that is new in every line must not grow this without end.
+        if self.windows.len() >= bounds.subjects && !self.windows.contains_key(&key) {
+            self.failures.evicted += 1;
+            return;
+        }
+        let window = self.windows.entry(key).or_default();
         window.add(windows.slide, matched.time, pod.as_ref(), count);
     }
 

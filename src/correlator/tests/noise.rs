@@ -185,3 +185,14 @@ fn a_short_recording_ends_with_its_suspicion() {
     assert_eq!(cluster.told(), [(FIRING, Node, "n2", Suspected)]);
     assert!(cluster.alerts[0].notes[0].contains("watched for less than 60 s"));
 }
+
+#[test]
+fn node_names_without_end_do_not_grow_the_windows_without_end() {
+    let mut cluster = Cluster::settled();
+    cluster.correlator.options.limits.failing_pods = 10;
+    for number in 0..50 {
+        cluster.fail_entrypoint("api", &format!("made-up-{number}"));
+    }
+    assert!(cluster.correlator.windows.len() <= 10);
+    assert!(cluster.counts.evicted_failing_pods > 0);
+}
