@@ -400,7 +400,8 @@ impl Correlator {
         let slide = self.options.windows.slide;
         let boundary = watermark.floor_to(slide);
         let mut next = match self.evaluated {
-            None => boundary,
+            // What the first report brought may be older than its end.
+            None => self.began.map_or(boundary, |began| began.floor_to(slide).saturating_add(slide)).min(boundary),
             Some(at) => at.floor_to(slide).saturating_add(slide),
         };
         // A gap longer than the windows holds nothing that many evaluations could tell better than the last one.

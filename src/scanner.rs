@@ -68,7 +68,7 @@ impl Default for Limits {
 const MAX_EVENT_TIME_SPAN: Duration = Duration::from_secs(5);
 
 /// How far an entry's own time may lie ahead of when Kafka says that its record was written.
-const MAX_AHEAD: Duration = Duration::from_secs(60);
+const MAX_AHEAD: Duration = Duration::from_secs(3600);
 
 /// One of the partitions that a [`Scanner`] owns; given by [`Scanner::assign`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -104,6 +104,8 @@ struct Owned {
     rejected: u64,
     /// Newest event time of its records.
     newest: Option<Timestamp>,
+    /// Kafka's newest time of them.
+    written: Option<Timestamp>,
     /// The event time with which the batch in hand began.
     began: Option<Timestamp>,
     /// How long it has been silent, once that counts as idle.
@@ -139,6 +141,7 @@ impl Scanner {
             next: 0,
             rejected: 0,
             newest: None,
+            written: None,
             began: None,
             silence: None,
             ended: false,
@@ -348,14 +351,18 @@ impl Owned {
         let plausible = |time: &Timestamp| record.timestamp.is_none_or(|written| time.since(written) <= MAX_AHEAD);
         let time = entry.time().filter(plausible).or(record.timestamp).or(self.newest).unwrap_or_default();
         self.advance_to(time);
+        self.written = self.written.max(record.timestamp);
         time
     }
 
-    /// A record that says nothing still shows how far the partition has come: others must not wait for it.
+    /// A record that says nothing still shows that time goes on: others must not wait for it. By how much the records
+    /// were written after each other, not when: what is written now may tell of long ago.
     fn date_unread(&mut self, record: &Record<'_>) {
-        if let Some(time) = record.timestamp {
-            self.advance_to(time);
+        let passed = record.timestamp.zip(self.written).map(|(now, before)| now.since(before));
+        if let (Some(passed), Some(newest)) = (passed, self.newest) {
+            self.advance_to(newest.saturating_add(passed));
         }
+        self.written = self.written.max(record.timestamp);
     }
 
     fn advance_to(&mut self, time: Timestamp) {
@@ -375,7 +382,8 @@ impl Owned {
             records,
             rejected: self.rejected,
             watermark,
-            idle: self.silence.is_some(),
+            // Nobody can wait for records that tell no time.
+            idle: self.silence.is_some() || self.newest.is_none() && self.next > self.first,
             ended: self.ended,
         }
     }

@@ -196,3 +196,22 @@ fn node_names_without_end_do_not_grow_the_windows_without_end() {
     assert!(cluster.correlator.windows.len() <= 10);
     assert!(cluster.counts.evicted_failing_pods > 0);
 }
+
+#[test]
+fn what_a_first_report_brings_is_evaluated_in_its_own_time() {
+    let mut cluster = Cluster::new();
+    for node in ["n1", "n2", "n3"] {
+        for workload in ["api", "web", "agent"] {
+            cluster.start(workload, node);
+        }
+    }
+    // All of it in one report whose watermark is days later.
+    let mut report = cluster.report(|_| {});
+    for (pod, second) in [("api-n2", 100), ("agent-n2", 110)] {
+        let index = report.pods.iter().position(|known| &*known.name == pod).unwrap() as u32;
+        report.matches.push(Match { pod: Some(index), ..matched(at(second), "entrypoint-failed", &[]) });
+    }
+    report.partitions[0].watermark = Some(at(4 * 24 * 3600));
+    cluster.apply(&report);
+    assert_eq!(cluster.told().first(), Some(&(FIRING, Node, "n2", Confirmed)));
+}

@@ -42,14 +42,21 @@ fn a_clock_ahead_of_kafkas_does_not_drag_the_watermark() {
 }
 
 #[test]
-fn records_that_say_nothing_show_how_far_the_partition_has_come() {
+fn records_that_say_nothing_hold_nobody_up() {
     let mut scanner = scanner();
     let slot = assign(&mut scanner, 0);
-    let record = Record { offset: 7, timestamp: Some(at(30)), value: Some(b"{\"cut off") };
-    assert!(scanner.scan(&matcher(), slot, &record).is_err());
-    let progress = scanner.flush(at(31))[0].partitions[0].clone();
+    let garbage = |scanner: &mut Scanner, offset, written| {
+        let record = Record { offset, timestamp: Some(at(written)), value: Some(b"{\"cut off") };
+        assert!(scanner.scan(&matcher(), slot, &record).is_err());
+        scanner.flush(at(0))[0].partitions[0].clone()
+    };
+    let progress = garbage(&mut scanner, 7, 5000);
     assert_eq!((progress.first, progress.next, progress.rejected), (7, 8, 1));
-    assert_eq!(progress.watermark, Some(at(30)));
+    assert_eq!((progress.watermark, progress.idle), (None, true));
+    // Old records that were written lately: time goes on from theirs, it does not jump to when they were written.
+    scan(&mut scanner, slot, 8, 10, Some(5010));
+    let progress = garbage(&mut scanner, 9, 5013);
+    assert_eq!((progress.watermark, progress.idle), (Some(at(13)), false));
 }
 
 #[test]
