@@ -240,7 +240,7 @@ impl Default for InternalTopics {
 
 impl Default for Scan {
     fn default() -> Self {
-        Scan { flush_interval: Duration::from_secs(1), idle_after: Duration::from_secs(5) }
+        Scan { flush_interval: Duration::from_secs(1), idle_after: Duration::from_secs(2) }
     }
 }
 

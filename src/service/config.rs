@@ -74,7 +74,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             flush_interval: Duration::from_secs(1),
-            idle_after: Duration::from_secs(5),
+            idle_after: Duration::from_secs(2),
             reports_in_flight: 64,
             messages_in_flight: 10_000,
             bytes_in_flight: 32 << 20,
