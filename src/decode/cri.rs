@@ -47,7 +47,8 @@ impl Line {
             None if rest.is_empty() => (false, rest),
             None => return None,
         };
-        let time = Timestamp::parse_rfc3339(stamp)?;
+        // No container wrote before the epoch.
+        let time = Timestamp::parse_rfc3339(stamp).filter(|time| *time > Timestamp::default())?;
         Some(Line { time, stream, partial, message_start: text.len() - rest.len() })
     }
 }
@@ -65,6 +66,11 @@ fn split_tag(text: &str) -> (bool, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_before_the_epoch_is_none() {
+        assert!(Line::parse("0024-07-02T12:40:06.615800890+00:00 stdout F damaged").is_none());
+    }
 
     #[test]
     fn parses_with_and_without_a_tag() {
