@@ -44,9 +44,10 @@ impl Timestamp {
         (ms >= MIN_MS as f64 && ms <= MAX_MS as f64).then(|| Timestamp(ms.round() as i64))
     }
 
-    /// Nanoseconds since the epoch, OTLP's unit. Zero means "unknown" there, hence `None`.
+    /// Nanoseconds since the epoch, OTLP's unit. Zero means "unknown" there, hence `None`; so is the first millisecond.
     pub fn from_unix_nanos(nanos: u64) -> Option<Self> {
-        (nanos != 0).then(|| Self::from_millis((nanos / 1_000_000) as i64))
+        let ms = nanos / 1_000_000;
+        (ms > 0).then(|| Self::from_millis(ms as i64))
     }
 
     pub fn saturating_add(self, duration: Duration) -> Self {
@@ -153,6 +154,13 @@ mod tests {
         assert_eq!(Timestamp(12_345).floor_to(step), Timestamp(10_000));
         assert_eq!(Timestamp(-1).floor_to(step), Timestamp(-5_000));
         assert_eq!(Timestamp(7).floor_to(Duration::ZERO), Timestamp(7));
+    }
+
+    #[test]
+    fn nanoseconds_that_are_no_time_are_none() {
+        assert_eq!(Timestamp::from_unix_nanos(1_795_357_863_250_000_000), Some(Timestamp(1_795_357_863_250)));
+        assert_eq!(Timestamp::from_unix_nanos(999_999), None);
+        assert_eq!(Timestamp::from_unix_nanos(0), None);
     }
 
     #[test]
