@@ -30,6 +30,7 @@ pub mod ruleset;
 pub mod scanner;
 pub mod scenario;
 pub mod signature;
+pub mod simulator;
 pub mod template;
 pub mod time;
 

@@ -21,7 +21,7 @@ const CORE: [&str; 17] = [
     "scanner",
     "scenario",
     "signature",
-    "template",
+    "simulator",
     "template",
     "time",
 ];
