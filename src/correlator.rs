@@ -10,6 +10,7 @@ use crate::ruleset::RuleSet;
 use crate::signature::{Accuses, Rule};
 use crate::time::Timestamp;
 
+mod aftermath;
 mod census;
 mod exposure;
 mod failures;
@@ -17,6 +18,7 @@ mod grouping;
 mod incident;
 mod inventory;
 mod reconcile;
+mod remedy;
 mod rule_change;
 mod standing;
 mod story;
@@ -338,6 +340,7 @@ impl Correlator {
             recovered_after: self.options.alerts.recovered_after,
             forget_after: windows.size,
         };
+        self.inventory.sees_events |= matched.event.is_some();
         let pod = matched.pod.and_then(|pod| report.pods.get(pod as usize));
         let pod = pod.map(|pod| self.inventory.saw(pod, matched.time));
         let placed = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|facts| facts.node.clone());

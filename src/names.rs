@@ -1,9 +1,13 @@
-//! What Kubernetes' generated names tell: a pod's workload and revision, a node's pool.
+//! What Kubernetes' generated names tell: a pod's workload and revision, a node's machine and pool.
 //!
 //! Names are guesses where nothing better is written, but the guess is the same wherever it is made: a workload
 //! derived from a record with an owner equals the one derived from the pod's name alone.
 
 use crate::record::Owner;
+
+mod machine;
+
+pub use machine::{Machine, machine, node_pool};
 
 /// Letters that generated names are made of: no vowels, so that no words come out, and nothing that looks alike
 /// (apimachinery `util/rand`).
@@ -115,77 +119,6 @@ fn is_number(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A group of like nodes that a cloud makes and replaces together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct NodePool<'n> {
-    pub provider: Provider,
-    pub pool: &'n str,
-    /// What tells the nodes of a pool apart.
-    pub instance: &'n str,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Provider {
-    Aks,
-    Gke,
-}
-
-/// The pool of a node, from the naming schemes that have one: AKS and GKE. EKS names its nodes by their addresses,
-/// which tell nothing.
-pub fn node_pool(node: &str) -> Option<NodePool<'_>> {
-    aks_linux(node).or_else(|| aks_windows(node)).or_else(|| gke(node))
-}
-
-/// `aks-<pool>-<id>-vmss<base 36>`; clusters of availability sets end in a plain number.
-fn aks_linux(node: &str) -> Option<NodePool<'_>> {
-    let (pool, rest) = node.strip_prefix("aks-")?.split_once('-')?;
-    let (id, machine) = rest.split_once('-')?;
-    let instance = machine.strip_prefix("vmss").unwrap_or(machine);
-    let valid = is_pool_name(pool) && id.len() == 8 && is_number(id) && is_instance(instance);
-    valid.then_some(NodePool { provider: Provider::Aks, pool, instance })
-}
-
-/// `aks<pool><base 36, six digits>`: Windows allows 15 characters, so pools have at most six.
-fn aks_windows(node: &str) -> Option<NodePool<'_>> {
-    const INSTANCE_LEN: usize = 6;
-    let name = node.strip_prefix("aks").filter(|name| name.is_ascii())?;
-    let pool_len = name.len().checked_sub(INSTANCE_LEN).filter(|len| (1..=6).contains(len))?;
-    let (pool, instance) = name.split_at(pool_len);
-    let valid = is_pool_name(pool) && is_instance(instance);
-    valid.then_some(NodePool { provider: Provider::Aks, pool, instance })
-}
-
-/// `gke-<cluster>-<pool>-<8 hex digits>-<4>`. Cluster and pool may both have dashes, so the usual pool names are
-/// recognised and any other keeps the cluster's name before it, which is as good for telling pools apart.
-fn gke(node: &str) -> Option<NodePool<'_>> {
-    let (rest, instance) = node.strip_prefix("gke-")?.rsplit_once('-')?;
-    let (cluster_and_pool, hash) = rest.rsplit_once('-')?;
-    let valid = instance.len() == 4
-        && is_instance(instance)
-        && hash.len() == 8
-        && hash.bytes().all(|b| b.is_ascii_hexdigit())
-        && !cluster_and_pool.is_empty();
-    valid.then(|| NodePool { provider: Provider::Gke, pool: gke_pool(cluster_and_pool), instance })
-}
-
-fn gke_pool(cluster_and_pool: &str) -> &str {
-    let start = match cluster_and_pool.rsplit_once('-') {
-        Some((cluster, "pool")) => cluster.strip_suffix("-default").map(|cluster| cluster.len() + 1),
-        Some((rest, number)) if is_number(number) => rest.strip_suffix("-pool").map(|cluster| cluster.len() + 1),
-        _ => None,
-    };
-    &cluster_and_pool[start.unwrap_or(0)..]
-}
-
-/// AKS: lower-case letters and digits, a letter first, twelve at most.
-fn is_pool_name(pool: &str) -> bool {
-    (1..=12).contains(&pool.len()) && pool.starts_with(|c: char| c.is_ascii_lowercase()) && is_instance(pool)
-}
-
-fn is_instance(instance: &str) -> bool {
-    !instance.is_empty() && instance.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,34 +212,6 @@ mod tests {
         ];
         for (pod, expected) in cases {
             assert_eq!(revision(pod), expected, "{pod}");
-        }
-    }
-
-    #[test]
-    fn knows_the_pools_of_clouds_that_name_them() {
-        let pool = |provider, pool, instance| Some(NodePool { provider, pool, instance });
-        let cases = [
-            ("aks-linux-12345678-vmss000001", pool(Provider::Aks, "linux", "000001")),
-            ("aks-nodepool1-31415926-vmss00000a", pool(Provider::Aks, "nodepool1", "00000a")),
-            ("aks-nodepool1-31415926-0", pool(Provider::Aks, "nodepool1", "0")),
-            ("akswin000001", pool(Provider::Aks, "win", "000001")),
-            ("aksnpwin00000z", pool(Provider::Aks, "npwin", "00000z")),
-            ("gke-prod-default-pool-2b6d1f2e-x7k2", pool(Provider::Gke, "default-pool", "x7k2")),
-            ("gke-my-cluster-pool-1-2b6d1f2e-abcd", pool(Provider::Gke, "pool-1", "abcd")),
-            ("gke-prod-gpu-2b6d1f2e-x7k2", pool(Provider::Gke, "prod-gpu", "x7k2")),
-            ("ip-10-0-33-46.ec2.internal", None),
-            ("i-0123456789abcdef0", None),
-            ("aks", None),
-            ("aks000001", None),
-            ("aks-linux-1234-vmss000001", None),
-            ("akswindows2019000001", None),
-            ("gke-prod-pool-nothex00-x7k2", None),
-            ("minikube", None),
-            ("aksñ000001", None),
-            ("", None),
-        ];
-        for (node, expected) in cases {
-            assert_eq!(node_pool(node), expected, "{node}");
         }
     }
 }

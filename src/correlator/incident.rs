@@ -9,6 +9,8 @@ use crate::signature::Severity;
 use crate::time::Timestamp;
 
 use super::Alerts;
+use super::aftermath::Aftermath;
+pub use super::aftermath::Fate;
 use super::inventory::PodKey;
 
 /// The failing set must have doubled for this long a pause before it is worth another message.
@@ -41,10 +43,9 @@ struct Told {
 }
 
 /// How an incident stands at one evaluation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Standing {
-    pub recovered: usize,
-    pub gone: usize,
+    pub aftermath: Aftermath,
     pub failing: usize,
     /// Newest match of a member, or of the suspect node itself.
     pub last_match: Option<Timestamp>,
@@ -108,13 +109,8 @@ impl Incident {
     /// Why the incident is over, if it is. Silence of the input is no reason.
     pub fn is_over(&self, standing: &Standing, now: Timestamp, alerts: &Alerts) -> Option<String> {
         let quiet = standing.last_match.map_or(Duration::ZERO, |last| now.since(last));
-        let pods_well = standing.failing == 0 && standing.recovered + standing.gone > 0;
-        if pods_well && quiet >= alerts.recovered_after {
-            return Some(match (standing.recovered, standing.gone) {
-                (_, 0) => "the failing pods run again without the failure".to_owned(),
-                (0, _) => "the failing pods are gone".to_owned(),
-                (well, gone) => format!("{well} of the failing pods run again, {gone} are gone"),
-            });
+        if standing.failing == 0 && !standing.aftermath.is_empty() && quiet >= alerts.recovered_after {
+            return Some(standing.aftermath.in_words());
         }
         let patience = alerts.keep_firing_for.max(next_attempt(standing.longest_gap));
         let still_sends = standing.last_record.zip(standing.last_match).is_some_and(|(record, matched)| {

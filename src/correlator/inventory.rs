@@ -81,6 +81,8 @@ pub struct Inventory {
     names: Names,
     /// Whether the scheduler's placements are among the records.
     pub sees_placements: bool,
+    /// Whether Kubernetes events are among the records.
+    pub sees_events: bool,
     limits: Limits,
     pub evicted_pods: u64,
     pub evicted_nodes: u64,
@@ -113,6 +115,7 @@ impl Inventory {
             nodes: BTreeMap::new(),
             names: Names::default(),
             sees_placements: false,
+            sees_events: false,
             limits,
             evicted_pods: 0,
             evicted_nodes: 0,
@@ -158,10 +161,10 @@ impl Inventory {
     }
 
     pub fn saw_node(&mut self, node: &Arc<str>, at: Timestamp) {
-        let known = self.nodes.entry(Arc::clone(node)).or_insert_with(|| NodeFacts {
-            pool: names::node_pool(node).map(|pool| pool.pool.into()),
-            ..NodeFacts::default()
-        });
+        let known = self
+            .nodes
+            .entry(Arc::clone(node))
+            .or_insert_with(|| NodeFacts { pool: names::node_pool(node).map(Into::into), ..NodeFacts::default() });
         known.last_seen = known.last_seen.max(at);
         if self.nodes.len() > self.limits.nodes {
             self.evicted_nodes += evict_oldest(&mut self.nodes, |node| node.last_seen);
@@ -169,6 +172,7 @@ impl Inventory {
     }
 
     pub fn change_pod(&mut self, pod: &report::Pod, kind: ChangeKind, at: Timestamp) {
+        self.sees_events = true;
         let key = self.saw(pod, at);
         let Some(known) = self.pods.get_mut(&key) else { return };
         match kind {
@@ -183,6 +187,7 @@ impl Inventory {
     }
 
     pub fn change_node(&mut self, node: &Arc<str>, kind: ChangeKind, at: Timestamp) {
+        self.sees_events = true;
         self.saw_node(node, at);
         let Some(known) = self.nodes.get_mut(node) else { return };
         match kind {

@@ -10,7 +10,8 @@ use crate::time::Timestamp;
 
 use super::Correlator;
 use super::failures::Failing;
-use super::incident::{self, Incident, Standing};
+use super::incident::{self, Fate, Incident, Standing};
+use super::inventory::PodFacts;
 
 impl Correlator {
     pub(super) fn standing(&self, incident: &Incident, roll: &Roll, now: Timestamp) -> Standing {
@@ -18,20 +19,14 @@ impl Correlator {
         for (pod, member) in &incident.members {
             let facts = self.inventory.pods.get(pod);
             let Some(failing) = self.failures.pods.get(pod) else {
-                standing.gone += 1;
+                standing.aftermath.add(Fate::Gone, member);
                 continue;
             };
             standing.last_match = standing.last_match.max(Some(failing.last));
             standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
-            let started = facts.and_then(|facts| facts.started);
-            let moved = facts.is_some_and(|facts| facts.node != member.node && facts.last_logged > Some(failing.last));
-            let replaced = || self.is_replaced(member, failing, roll, now);
-            if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
-                standing.recovered += 1;
-            } else if moved || self.is_off(member, failing) || replaced() {
-                standing.gone += 1;
-            } else {
-                standing.failing += 1;
+            match self.became(member, facts, failing, roll, now) {
+                Some(fate) => standing.aftermath.add(fate, member),
+                None => standing.failing += 1,
             }
         }
         if let Suspect::Node(node) = &incident.suspect
@@ -43,6 +38,35 @@ impl Correlator {
         standing
     }
 
+    /// What became of a member; `None` while it fails.
+    fn became(
+        &self,
+        member: &Exposed,
+        facts: Option<&PodFacts>,
+        failing: &Failing,
+        roll: &Roll,
+        now: Timestamp,
+    ) -> Option<Fate> {
+        let started = facts.and_then(|facts| facts.started);
+        let node = facts.and_then(|facts| facts.node.clone());
+        if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
+            let restarted = started.is_some_and(|at| at > failing.last);
+            return Some(if restarted { Fate::Restarted(node) } else { Fate::Runs(node) });
+        }
+        let moved = facts.is_some_and(|facts| facts.node != member.node && facts.last_logged > Some(failing.last));
+        if moved {
+            return Some(Fate::Restarted(node));
+        }
+        let is_off = self.is_off(member, failing);
+        let successor = roll.newest_start.get(&member.workload).filter(|newest| newest.at > failing.first);
+        match successor {
+            Some(newest) if is_off || self.is_silent(member, failing, now) => {
+                Some(Fate::Restarted(newest.node.clone()))
+            }
+            _ => is_off.then_some(Fate::Gone),
+        }
+    }
+
     /// Whether the pod was stopped, or its node left the cluster.
     fn is_off(&self, member: &Exposed, failing: &Failing) -> bool {
         let stopped = self.inventory.pods.get(&member.pod).is_none_or(|facts| facts.is_gone());
@@ -50,12 +74,12 @@ impl Correlator {
         stopped || node.is_some_and(|node| node.removed.is_some_and(|at| at > failing.last))
     }
 
-    /// Whether a pod that fell silent has a successor: another of its workload that began later and runs. Kubernetes
-    /// tells of no deletion where no container runs, so this is how a pod that crash-looped is seen to be gone.
-    fn is_replaced(&self, member: &Exposed, failing: &Failing, roll: &Roll, now: Timestamp) -> bool {
+    /// Whether the pod should have failed again by now and was not heard of. If another of its workload began later and
+    /// runs, it was replaced: Kubernetes tells of no deletion where no container runs, so this is how a pod that
+    /// crash-looped is seen to be gone.
+    fn is_silent(&self, member: &Exposed, failing: &Failing, now: Timestamp) -> bool {
         let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.last_seen));
         silent >= incident::next_attempt(failing.longest_gap)
-            && roll.newest_start.get(&member.workload).is_some_and(|at| *at > failing.first)
     }
 
     /// The newest record of the suspect.
@@ -90,7 +114,11 @@ impl Correlator {
                 latest(&mut roll.workloads, &pod.workload, pod.last_seen);
                 let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
                 if runs && !self.failures.pods.contains_key(key) {
-                    latest(&mut roll.newest_start, &pod.workload, pod.first_seen);
+                    let newest = Newest { at: pod.first_seen, node: pod.node.clone() };
+                    let known = roll.newest_start.entry(Arc::clone(&pod.workload)).or_insert_with(|| newest.clone());
+                    if known.at < newest.at {
+                        *known = newest;
+                    }
                 }
             }
             if let Some(image) = pod.image.as_ref().filter(|image| !images.is_empty() && images.contains(*image)) {
@@ -121,8 +149,15 @@ pub struct Roll {
     /// The newest record of each.
     workloads: HashMap<Arc<str>, Timestamp>,
     images: HashMap<Arc<str>, Timestamp>,
-    /// When the youngest pod of a workload that runs well was first heard of.
-    newest_start: HashMap<Arc<str>, Timestamp>,
+    /// The youngest pod of a workload that runs well.
+    newest_start: HashMap<Arc<str>, Newest>,
+}
+
+#[derive(Clone)]
+struct Newest {
+    /// When it was first heard of.
+    at: Timestamp,
+    node: Option<Arc<str>>,
 }
 
 fn latest(map: &mut HashMap<Arc<str>, Timestamp>, key: &Arc<str>, at: Timestamp) {

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::alert::{Alert, Candidate, Evidence, FailingPod, SCHEMA, Signal, Status, Suspect, Verdict, Window};
-use crate::codes::CodeTable;
+use crate::alert::{Alert, Candidate, FailingPod, SCHEMA, Signal, Status, Suspect, Window};
 use crate::localizer::Ranked;
 use crate::signature::{Rule, Severity};
 use crate::template;
@@ -13,6 +12,12 @@ use crate::time::Timestamp;
 use super::Correlator;
 use super::failures::{Failing, RuleStat, add_capture};
 use super::incident::Incident;
+use super::inventory::PodKey;
+use super::remedy;
+
+mod words;
+
+use words::{NodeWords, Readiness, code_in_words, readable, summary};
 
 impl Correlator {
     pub(super) fn alert(&self, incident: &Incident, status: Status, now: Timestamp) -> Alert {
@@ -30,7 +35,7 @@ impl Correlator {
             suspect: incident.suspect.clone(),
             verdict: incident.verdict,
             probability: readable(incident.best.probability),
-            summary: summary(incident, signals.first(), lead, over),
+            summary: summary(incident, signals.first(), lead, &self.node_words(incident), over),
             starts_at: incident.onset,
             updated_at: now,
             ends_at: over.then_some(now),
@@ -38,7 +43,7 @@ impl Correlator {
             evidence: incident.best.evidence,
             candidates: self.candidates(incident),
             failing: self.failing_pods(incident),
-            action: lead.and_then(|rule| rule.action.as_ref()).map(|action| self.action(action, incident)),
+            action: self.action(lead, incident, over),
             runbook: lead.and_then(|rule| rule.runbook.clone()),
             superseded_by: None,
             notes: self.notes(incident, signals.first(), lead, over),
@@ -115,8 +120,26 @@ impl Correlator {
         .collect()
     }
 
-    /// The rule's action with what all failing pods have in common filled in.
-    fn action(&self, template: &str, incident: &Incident) -> String {
+    /// The rule's action, and for a node the commands that its machine takes. Once it is over there is nothing to do.
+    fn action(&self, rule: Option<&Rule>, incident: &Incident, over: bool) -> Option<String> {
+        let of_rule = rule.and_then(|rule| rule.action.as_ref()).map(|action| self.fill_in(action, incident));
+        let commands = match &incident.suspect {
+            Suspect::Node(node) if !over => remedy::for_node(node),
+            _ => Vec::new(),
+        };
+        let mut action = of_rule.unwrap_or_default();
+        let told: BTreeSet<String> = action.lines().map(|line| line.trim().to_owned()).collect();
+        for command in commands.into_iter().filter(|command| !told.contains(command)) {
+            if !action.is_empty() && !action.ends_with('\n') {
+                action.push('\n');
+            }
+            action += &format!("  {command}\n");
+        }
+        (!action.is_empty()).then_some(action)
+    }
+
+    /// A rule's action with what all failing pods have in common filled in.
+    fn fill_in(&self, template: &str, incident: &Incident) -> String {
         let members = || incident.members.values();
         let node = common(members().map(|pod| pod.node.as_ref()));
         let pool = common(members().map(|pod| pod.pool.as_ref()));
@@ -124,30 +147,44 @@ impl Correlator {
         let image = common(members().map(|pod| pod.image.as_ref()));
         let pod = common(members().map(|pod| Some(&pod.pod)));
         let namespace = common(members().map(|pod| pod.pod.split_once('/').map(|(namespace, _)| namespace)));
-        template::render(template, |name| match (name, &incident.suspect) {
-            ("node", Suspect::Node(node)) => Some(node),
-            ("workload", Suspect::Workload(workload)) => Some(workload),
-            ("image", Suspect::Image(image)) => Some(image),
-            ("node_pool", Suspect::NodePool(pool)) => Some(pool),
-            ("cluster", _) => Some(&self.cluster),
-            ("node", _) => node.map(|name| &**name),
-            ("workload", _) => workload.map(|name| &**name),
-            ("namespace", _) => namespace,
-            ("pod", _) => pod.and_then(|pod| pod.split_once('/')).map(|(_, pod)| pod),
-            ("image", _) => image.map(|name| &**name),
-            ("node_pool", _) => pool.map(|name| &**name),
-            _ => None,
-        })
+        let value = |name: &str| -> Option<&str> {
+            match (name, &incident.suspect) {
+                ("node", Suspect::Node(node)) => Some(node),
+                ("workload", Suspect::Workload(workload)) => Some(workload),
+                ("image", Suspect::Image(image)) => Some(image),
+                ("node_pool", Suspect::NodePool(pool)) => Some(pool),
+                ("cluster", _) => Some(&self.cluster),
+                ("node", _) => node.map(|name| &**name),
+                ("workload", _) => workload.map(|name| &**name),
+                ("namespace", _) => namespace,
+                ("pod", _) => pod.and_then(|pod| pod.split_once('/')).map(|(_, pod)| pod),
+                ("image", _) => image.map(|name| &**name),
+                ("node_pool", _) => pool.map(|name| &**name),
+                _ => None,
+            }
+        };
+        template::render(template, |name| value(name).filter(|value| remedy::is_plain(value)))
+    }
+
+    fn node_words(&self, incident: &Incident) -> NodeWords {
+        let Suspect::Node(node) = &incident.suspect else { return NodeWords::default() };
+        let arrived = |pod: &PodKey| {
+            let facts = self.inventory.pods.get(pod).filter(|facts| facts.node.as_ref() == Some(node));
+            facts.and_then(|facts| facts.placed).is_some_and(|at| at > incident.onset)
+        };
+        let not_ready = self.inventory.nodes.get(node).and_then(|facts| facts.not_ready);
+        let readiness = match not_ready {
+            Some(at) => Readiness::NotReadySince(at),
+            None if self.inventory.sees_events && !self.failures.nodes.contains_key(node) => Readiness::Ready,
+            None => Readiness::Unknown,
+        };
+        NodeWords { arrivals: incident.members.keys().filter(|pod| arrived(pod)).count(), readiness }
     }
 
     fn notes(&self, incident: &Incident, signal: Option<&Signal>, rule: Option<&Rule>, over: bool) -> Vec<String> {
         let mut notes = incident.notes.clone();
-        if let Suspect::Node(node) = &incident.suspect
-            && !over
-            && !incident.members.is_empty()
-            && self.inventory.nodes.get(node).is_some_and(|facts| facts.not_ready.is_none())
-        {
-            notes.push(format!("no NodeNotReady was seen: the API server still counts {node} as ready"));
+        if let Suspect::Node(node) = &incident.suspect {
+            notes.extend(remedy::whereabouts(node).filter(|_| !over));
         }
         let hidden = incident.members.len().saturating_sub(self.options.limits.failing_in_alert);
         if hidden > 0 {
@@ -187,108 +224,4 @@ fn common<'a, T: Eq + ?Sized>(values: impl Iterator<Item = Option<&'a T>>) -> Op
     let mut values = values.flatten();
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
-}
-
-/// Three digits, and never quite certain.
-fn readable(probability: f64) -> f64 {
-    ((probability * 1000.0).round() / 1000.0).clamp(0.0, 0.999)
-}
-
-fn summary(incident: &Incident, signal: Option<&Signal>, rule: Option<&Rule>, over: bool) -> String {
-    let what = signal.map_or_else(String::new, |signal| format!(" ({})", signal_words(signal, rule)));
-    let suspect = suspect_words(&incident.suspect);
-    let evidence = incident.best.evidence;
-    let doubt = if incident.verdict == Verdict::Suspected { "Suspected: " } else { "" };
-    if over {
-        let reason = incident.notes.last().map_or("resolved", String::as_str);
-        return format!("{suspect}: {reason}{what}");
-    }
-    if incident.members.is_empty() {
-        return format!("{doubt}{suspect} reports a fault of its own{what}");
-    }
-    if let Suspect::Pod(_) = incident.suspect {
-        return format!("{doubt}{suspect} fails alone{what}; {}", elsewhere(evidence));
-    }
-    format!(
-        "{doubt}{suspect}: {} of {} {} fail{what}; {}",
-        evidence.failing_pods,
-        count(evidence.exposed_pods, "pod"),
-        workload_words(incident, evidence),
-        elsewhere(evidence),
-    )
-}
-
-fn workload_words(incident: &Incident, evidence: Evidence) -> String {
-    match incident.suspect {
-        Suspect::Workload(_) => {
-            let nodes: BTreeSet<_> = incident.members.values().filter_map(|pod| pod.node.as_ref()).collect();
-            format!("on {}", count(nodes.len() as u64, "node"))
-        }
-        _ => format!("of {}", count(evidence.workloads, "workload")),
-    }
-}
-
-fn elsewhere(evidence: Evidence) -> String {
-    if evidence.exposed_elsewhere == 0 {
-        return "no comparable pods elsewhere".to_owned();
-    }
-    let one = evidence.failing_elsewhere == 1 || evidence.exposed_elsewhere == 1;
-    let verb = if one { "fails" } else { "fail" };
-    format!(
-        "{} of {} {verb} elsewhere",
-        evidence.failing_elsewhere,
-        count(evidence.exposed_elsewhere, "comparable pod")
-    )
-}
-
-fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// The code that the signature was seen with most often, and its table.
-fn commonest_code<'s>(signal: &'s Signal, rule: Option<&Rule>) -> Option<(&'s str, CodeTable)> {
-    let codes = rule.into_iter().flat_map(|rule| &rule.codes);
-    let seen = codes.flat_map(|(capture, table)| {
-        let values = signal.captures.get(&**capture).into_iter().flatten();
-        values.map(move |(value, times)| (*times, value.as_str(), *table))
-    });
-    seen.max_by_key(|(times, ..)| *times).map(|(_, value, table)| (value, table))
-}
-
-/// What the code means, for whoever does not know its symbol.
-fn code_in_words(signal: &Signal, rule: Option<&Rule>) -> Option<String> {
-    let (value, table) = commonest_code(signal, rule)?;
-    let meaning = table.lookup(value)?;
-    Some(format!("{} {value} {}: {}", table_words(table), meaning.name, meaning.text))
-}
-
-/// The signature, and the code that it was seen with most often.
-fn signal_words(signal: &Signal, rule: Option<&Rule>) -> String {
-    match commonest_code(signal, rule) {
-        None => signal.signature.to_string(),
-        Some((value, table)) => {
-            let name = signal.meaning.get(value).map_or(String::new(), |name| format!(" {name}"));
-            format!("{}, {} {value}{name}", signal.signature, table_words(table))
-        }
-    }
-}
-
-fn table_words(table: CodeTable) -> &'static str {
-    match table {
-        CodeTable::Win32 => "Win32",
-        CodeTable::Hresult => "HRESULT",
-        CodeTable::Ntstatus => "NTSTATUS",
-        CodeTable::ExitCode => "exit code",
-    }
-}
-
-fn suspect_words(suspect: &Suspect) -> String {
-    match suspect {
-        Suspect::Pod(name) => format!("Pod {name}"),
-        Suspect::Node(name) => format!("Node {name}"),
-        Suspect::Workload(name) => format!("Workload {name}"),
-        Suspect::Image(name) => format!("Image {name}"),
-        Suspect::NodePool(name) => format!("Node pool {name}"),
-        Suspect::Cluster => "The whole cluster".to_owned(),
-    }
 }

@@ -48,6 +48,6 @@ impl Cast {
 
     /// The node's pool, as its name tells.
     pub fn pool(node: &str) -> String {
-        names::node_pool(node).map_or_else(String::new, |pool| pool.pool.to_owned())
+        names::node_pool(node).unwrap_or_default().to_owned()
     }
 }

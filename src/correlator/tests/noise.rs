@@ -69,7 +69,7 @@ fn pods_that_were_replaced_elsewhere_are_gone() {
     cluster.running.insert("agent-new".into(), ("agent".into(), "n3".into()));
     cluster.run(360);
     assert_eq!(cluster.told().last(), Some(&(RESOLVED, Node, "n2", Confirmed)));
-    assert!(cluster.alerts[1].summary.contains("are gone"), "{}", cluster.alerts[1].summary);
+    assert!(cluster.alerts[1].summary.contains("2 pods were rescheduled to n1, n3"), "{}", cluster.alerts[1].summary);
 }
 
 #[test]
