@@ -7,7 +7,7 @@ use crate::record::Owner;
 
 mod machine;
 
-pub use machine::{Machine, machine, node_pool};
+pub use machine::{Machine, is_pool_label, machine, node_pool};
 
 /// Letters that generated names are made of: no vowels, so that no words come out, and nothing that looks alike
 /// (apimachinery `util/rand`).

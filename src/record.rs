@@ -119,6 +119,8 @@ pub struct Source<'a> {
     pub pod_uid: Option<Cow<'a, str>>,
     pub container: Option<Cow<'a, str>>,
     pub image: Option<Cow<'a, str>>,
+    /// The node pool, from the node's labels where the producer adds them.
+    pub node_pool: Option<Cow<'a, str>>,
     /// The controlling owner, `ReplicaSet`/`cd-7d9f8b6c5d`, where the producer wrote it.
     pub owner: Option<Owner<'a>>,
 }
@@ -204,6 +206,7 @@ impl Source<'_> {
             pod_uid: self.pod_uid.map(owned),
             container: self.container.map(owned),
             image: self.image.map(owned),
+            node_pool: self.node_pool.map(owned),
             owner: self.owner.map(|owner| Owner { kind: owned(owner.kind), name: owned(owner.name) }),
         }
     }

@@ -76,6 +76,9 @@ pub struct Pod {
     pub workload: Arc<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Arc<str>>,
+    /// The pool of its node, where the producer writes the node's labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_pool: Option<Arc<str>>,
 }
 
 /// A pod wrote log lines in this interval, so it ran, on that node.

@@ -103,6 +103,7 @@ fn pod(node: usize, place: usize) -> Pod {
         node: Some(format!("aks-linux-12345678-vmss{node:06}").into()),
         workload: format!("shop/{workload}").into(),
         image: Some(format!("registry.example.com/shop/{workload}:1.28.0").into()),
+        ..Pod::default()
     }
 }
 

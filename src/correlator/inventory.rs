@@ -135,6 +135,10 @@ impl Inventory {
     fn note(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp, logged: Option<Timestamp>) -> PodKey {
         if let Some(node) = &pod.node {
             self.saw_node(node, last);
+            if let (Some(pool), Some(facts)) = (&pod.node_pool, self.nodes.get_mut(node)) {
+                // What a label says is surer than what the node's name looks like.
+                replace(&mut facts.pool, &pod.node_pool, |_| self.names.shared(pool));
+            }
         }
         let key = pod_key(&pod.namespace, &pod.name);
         let names = &mut self.names;
@@ -250,4 +254,28 @@ pub fn evict_oldest<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, age: impl Fn(&V
         !evict
     });
     (before - map.len()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_tells_the_pool_better_than_the_nodes_name() {
+        let mut inventory = Inventory::new(Limits::default());
+        let pod = |pool: Option<&str>| report::Pod {
+            namespace: "shop".into(),
+            name: "cd-0".into(),
+            workload: "shop/cd".into(),
+            node: Some("gke-prod-gpu-2b6d1f2e-x7k2".into()),
+            node_pool: pool.map(Into::into),
+            ..report::Pod::default()
+        };
+        let pool = |inventory: &Inventory| inventory.pool_of("gke-prod-gpu-2b6d1f2e-x7k2").map(ToString::to_string);
+        inventory.saw(&pod(None), Timestamp::from_millis(1));
+        assert_eq!(pool(&inventory).as_deref(), Some("prod-gpu"));
+        inventory.saw(&pod(Some("gpu")), Timestamp::from_millis(2));
+        inventory.saw(&pod(None), Timestamp::from_millis(3));
+        assert_eq!(pool(&inventory).as_deref(), Some("gpu"));
+    }
 }

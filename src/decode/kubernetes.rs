@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use super::json::{Object, text};
+use crate::names::is_pool_label;
 use crate::record::{Owner, Source};
 
 /// Reads who wrote a line, and the cluster where the record names it.
@@ -16,7 +17,8 @@ pub(super) fn source<'a>(kubernetes: Object<'a>) -> (Source<'a>, Option<Cow<'a, 
     for (key, value) in kubernetes.into_pairs() {
         match key.as_ref() {
             "host" | "pod_node_name" => fill(&mut source.node, text(value)),
-            "node" => fill(&mut source.node, inner_text(value, "name")),
+            "node" => ecs_node(value, &mut source),
+            "node_labels" => fill(&mut source.node_pool, pool_label(value)),
             "namespace_name" | "pod_namespace" | "namespace" => fill(&mut source.namespace, text(value)),
             "orphaned_namespace" => orphaned_namespace = text(value),
             "pod_name" => fill(&mut source.pod, text(value)),
@@ -53,6 +55,19 @@ pub(super) fn fill<T>(field: &mut Option<T>, value: Option<T>) {
 
 fn inner_text<'a>(value: Value<'a>, key: &str) -> Option<Cow<'a, str>> {
     Object::from_value(value).and_then(|mut object| object.take_text(key))
+}
+
+fn ecs_node<'a>(value: Value<'a>, source: &mut Source<'a>) {
+    if let Some(mut node) = Object::from_value(value) {
+        fill(&mut source.node, node.take_text("name"));
+        fill(&mut source.node_pool, node.take("labels").and_then(pool_label));
+    }
+}
+
+/// The pool among a node's labels.
+fn pool_label(labels: Value<'_>) -> Option<Cow<'_, str>> {
+    let pairs = Object::from_value(labels)?.into_pairs();
+    pairs.into_iter().find(|(key, _)| is_pool_label(key)).and_then(|(_, value)| text(value))
 }
 
 fn ecs_pod<'a>(value: Value<'a>, source: &mut Source<'a>) {
@@ -134,12 +149,13 @@ mod tests {
     #[test]
     fn reads_every_dialect() {
         let dialects = [
-            r#"{"host":"n1","namespace_name":"shop","pod_name":"cd-0","pod_id":"u1","container_name":"cd",
+            r#"{"host":"n1","node_labels":{"agentpool":"np1"},"namespace_name":"shop","pod_name":"cd-0","pod_id":"u1","container_name":"cd",
                 "container_image":"img:1","ownerReferences":[{"kind":"X","name":"x"},
                 {"kind":"StatefulSet","name":"cd","controller":true}]}"#,
             r#"{"pod_node_name":"n1","pod_namespace":"shop","pod_name":"cd-0","pod_uid":"u1","container_name":"cd",
-                "container_image":"img:1","pod_owner":"StatefulSet/cd"}"#,
-            r#"{"node":{"name":"n1"},"namespace":"shop","pod":{"name":"cd-0","uid":"u1"},
+                "container_image":"img:1","pod_owner":"StatefulSet/cd",
+                "node_labels":{"kubernetes.io/os":"linux","kubernetes.azure.com/agentpool":"np1"}}"#,
+            r#"{"node":{"name":"n1","labels":{"kubernetes_azure_com/agentpool":"np1"}},"namespace":"shop","pod":{"name":"cd-0","uid":"u1"},
                 "container":{"name":"cd","image":"img:1"},"statefulset":{"name":"cd"}}"#,
         ];
         let expected = Source {
@@ -149,6 +165,7 @@ mod tests {
             pod_uid: Some("u1".into()),
             container: Some("cd".into()),
             image: Some("img:1".into()),
+            node_pool: Some("np1".into()),
             owner: Some(Owner { kind: "StatefulSet".into(), name: "cd".into() }),
         };
         for text in dialects {

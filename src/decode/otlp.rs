@@ -8,6 +8,7 @@ use super::found::Found;
 use super::json::{Object, text};
 use super::kubernetes::{ecs_owner_kind, fill, prefer_top_owner};
 use super::{Reason, Rejected, event, k8s_objects, kube_event, message, otlp_event, pod_path};
+use crate::names::is_pool_label;
 use crate::record::{LogEntry, Source, Stream};
 use crate::time::Timestamp;
 
@@ -57,6 +58,7 @@ impl<'a> Origin<'a> {
             "log.file.path" => &mut self.path,
             "log.iostream" => return self.stream = Stream::from_name(&value),
             "logtag" => return self.partial = value == "P",
+            key if key.strip_prefix("k8s.node.label.").is_some_and(is_pool_label) => &mut source.node_pool,
             key => {
                 let kind = key.strip_prefix("k8s.").and_then(|key| key.strip_suffix(".name"));
                 if let Some(kind) = kind.and_then(ecs_owner_kind) {

@@ -42,6 +42,23 @@ pub fn node_pool(node: &str) -> Option<&str> {
     machine(node)?.pool()
 }
 
+/// Labels by which nodes tell their pool, of AKS, EKS, GKE and Karpenter.
+const POOL_LABELS: [&str; 6] = [
+    "kubernetes.azure.com/agentpool",
+    "agentpool",
+    "eks.amazonaws.com/nodegroup",
+    "alpha.eksctl.io/nodegroup-name",
+    "cloud.google.com/gke-nodepool",
+    "karpenter.sh/nodepool",
+];
+
+/// Whether a node's label of this name holds its pool. Elasticsearch wants no dots in names, so shippers write `_`.
+pub fn is_pool_label(label: &str) -> bool {
+    let same = |a: u8, b: u8| a == b || a == b'.' && b == b'_';
+    let is = |known: &&str| known.len() == label.len() && known.bytes().zip(label.bytes()).all(|(a, b)| same(a, b));
+    POOL_LABELS.iter().any(|known| is(&known))
+}
+
 /// `aks-<pool>-<id>-vmss<base 36>`; clusters of availability sets end in a plain number.
 fn aks_linux(node: &str) -> Option<Machine<'_>> {
     let (pool, rest) = node.strip_prefix("aks-")?.split_once('-')?;
@@ -161,6 +178,16 @@ mod tests {
         ];
         for (node, expected) in cases {
             assert_eq!(machine(node), expected, "{node}");
+        }
+    }
+
+    #[test]
+    fn labels_name_pools_with_and_without_dots() {
+        for label in ["agentpool", "eks.amazonaws.com/nodegroup", "eks_amazonaws_com/nodegroup"] {
+            assert!(is_pool_label(label), "{label}");
+        }
+        for label in ["pool", "eks.amazonaws.com/nodegroup2", "kubernetes.io/os", "cloud.google.com.gke-nodepool"] {
+            assert!(!is_pool_label(label), "{label}");
         }
     }
 

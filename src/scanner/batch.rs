@@ -141,7 +141,11 @@ impl Batch {
         let namespace = source.namespace.as_deref().unwrap_or("default");
         let (node, uid) = (source.node.as_deref(), source.pod_uid.as_deref());
         let workload = || names::workload(source.owner.as_ref(), namespace, name, node);
-        Some(self.pod(namespace, name, node, uid, source.image.as_deref(), workload))
+        let pod = self.pod(namespace, name, node, uid, source.image.as_deref(), workload);
+        if let Some(pool) = source.node_pool.as_deref() {
+            self.pods[pod as usize].node_pool.get_or_insert_with(|| clip(pool, NAME_BYTES).into());
+        }
+        Some(pod)
     }
 
     fn event_pod(&mut self, event: &KubeEvent<'_>) -> Option<u32> {
@@ -185,6 +189,7 @@ impl Batch {
             node: node.map(|node| clip(node, NAME_BYTES).into()),
             workload: clip(&workload(), 2 * NAME_BYTES + 1).into(),
             image: image.map(Arc::from),
+            node_pool: None,
         });
         self.pod_index.insert(self.key.clone(), index);
         index
