@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Alert;
+use crate::localizer::Priors;
 use crate::report::{ChangeKind, Match, Report};
 use crate::ruleset::RuleSet;
 use crate::signature::{Accuses, Rule};
@@ -35,6 +36,8 @@ pub struct Options {
     pub windows: Windows,
     pub alerts: Alerts,
     pub limits: Limits,
+    /// The section `localization`; the correlator normalises them.
+    pub priors: Priors,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -226,7 +229,7 @@ impl Correlator {
             cluster,
             generic_rules: rule_change::generic_rules(&rules),
             rules,
-            options,
+            options: Options { priors: options.priors.normalized(), ..options },
             watermarks: Watermarks::new(options.windows.size),
             inventory: Inventory::new(options.limits),
             failures: Failures::default(),

@@ -21,9 +21,11 @@ use std::sync::Arc;
 
 use crate::alert::{Evidence, Scope, Suspect};
 
+mod priors;
 mod ranking;
 mod reading;
 
+pub use priors::Priors;
 pub use ranking::rank;
 use reading::Reading;
 
@@ -51,6 +53,8 @@ pub struct Case {
     pub pods: Vec<Exposed>,
     /// Nodes that accuse themselves (NodeNotReady, a kernel error, …).
     pub accused_nodes: BTreeSet<Arc<str>>,
+    /// How likely each class of hypotheses is beforehand; they sum to one.
+    pub priors: Priors,
     /// How many of each could be at fault: the prior of a class is split evenly inside it.
     pub population: Population,
     /// How likely it is that a failure of another cause has the same signature and begins as close to the others as the
@@ -73,6 +77,7 @@ impl Case {
         Case {
             pods,
             accused_nodes: BTreeSet::new(),
+            priors: Priors::default().normalized(),
             population,
             coincidence: 1.0,
             machine_like: 1.0,

@@ -39,7 +39,7 @@ pub struct Settings {
     pub rules: PathBuf,
     /// How often the rule files are looked at for changes; `None`: only at SIGHUP.
     pub rules_reload_interval: Option<Duration>,
-    /// The sections `windows` and `alerts`, and those of the `limits` that bound one cluster's state.
+    /// The sections `windows`, `alerts` and `localization`, and those of the `limits` that bound one cluster's state.
     pub correlator: correlator::Options,
     /// Those of the `limits` that bound one batch.
     pub scanner: scanner::Limits,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::localizer::{Case, Exposed};
+use crate::localizer::{Case, Exposed, Priors};
 use crate::names;
 use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
@@ -39,6 +39,7 @@ pub struct View<'a> {
     /// Rules that say only that a pod fails, not why (`BackOff`): they tie pods together only where nothing else does.
     pub generic_rules: &'a BTreeSet<Arc<str>>,
     pub rules: &'a RuleSet,
+    pub priors: Priors,
     /// When the watch began.
     pub began: Timestamp,
     /// Pods first seen before this were there when the watch began: their start is unknown.
@@ -82,6 +83,7 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
     let case = Case {
         pods: failing.into_iter().chain(healthy).collect(),
         accused_nodes: view.accused_nodes.clone(),
+        priors: view.priors,
         population,
         coincidence: coincidence(view, members, onset),
         machine_like: machine_like(view, members),

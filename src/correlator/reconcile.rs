@@ -113,6 +113,7 @@ impl Correlator {
             accused_nodes: &findings.nodes,
             generic_rules: &self.generic_rules,
             rules: &self.rules,
+            priors: self.options.priors,
             began: self.began.unwrap_or(now),
             known_since: self.began.unwrap_or(now).saturating_add(self.options.alerts.warm_up),
             now,

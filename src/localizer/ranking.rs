@@ -9,14 +9,6 @@ use crate::alert::{Evidence, Suspect};
 
 use super::{Case, Exposed, Ranked, covers};
 
-/// How likely each kind of fault is before anything was seen. Pods that fail for reasons of their own are the rule.
-pub(super) const PRIOR_ISOLATED: f64 = 0.70;
-const PRIOR_WORKLOAD: f64 = 0.16;
-const PRIOR_NODE: f64 = 0.10;
-const PRIOR_IMAGE: f64 = 0.033;
-const PRIOR_POOL: f64 = 0.005;
-const PRIOR_CLUSTER: f64 = 0.002;
-
 /// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
 const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
 /// Failure rate on a faulty node of pods that were running: anything, sooner little than much.
@@ -165,22 +157,22 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
     };
     let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
     let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(case, whole.failing);
-    Some((PRIOR_ISOLATED.ln() + ln_likelihood, ranked))
+    Some((case.priors.isolated.ln() + ln_likelihood, ranked))
 }
 
 pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
     let split = |class: f64, members: usize| class / members.max(1) as f64;
-    let population = &case.population;
+    let (population, priors) = (&case.population, &case.priors);
     match suspect {
-        Suspect::Pod(_) => PRIOR_ISOLATED,
+        Suspect::Pod(_) => priors.isolated,
         Suspect::Node(node) if case.accused_nodes.contains(node) => {
-            (split(PRIOR_NODE, population.nodes) * ACCUSED_ODDS).min(0.5)
+            (split(priors.node, population.nodes) * ACCUSED_ODDS).min(0.5)
         }
-        Suspect::Node(_) => split(PRIOR_NODE, population.nodes) * case.machine_like,
-        Suspect::Workload(_) => split(PRIOR_WORKLOAD, population.workloads),
-        Suspect::Image(_) => split(PRIOR_IMAGE, population.images),
-        Suspect::NodePool(_) => split(PRIOR_POOL, population.pools) * case.machine_like,
-        Suspect::Cluster => PRIOR_CLUSTER,
+        Suspect::Node(_) => split(priors.node, population.nodes) * case.machine_like,
+        Suspect::Workload(_) => split(priors.workload, population.workloads),
+        Suspect::Image(_) => split(priors.image, population.images),
+        Suspect::NodePool(_) => split(priors.node_pool, population.pools) * case.machine_like,
+        Suspect::Cluster => priors.cluster,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::alert::Suspect;
 
-use super::ranking::{self, OUTSIDE, PRIOR_ISOLATED, is_shared, ln_coincidence, prior, tally};
+use super::ranking::{self, OUTSIDE, is_shared, ln_coincidence, prior, tally};
 use super::{Case, Exposed, covers};
 
 /// A set of faults that together explain the case.
@@ -30,7 +30,7 @@ impl Reading {
             outside.failing += if pod.failing { pod.count } else { 0 };
             outside.exposed += pod.count;
         }
-        let score = PRIOR_ISOLATED.ln() + ln_outside(case, outside, 0);
+        let score = case.priors.isolated.ln() + ln_outside(case, outside, 0);
         Reading { suspects: Vec::new(), score, explained: 0.0, outside }
     }
 

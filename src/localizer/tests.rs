@@ -139,6 +139,18 @@ fn a_node_that_accuses_itself_needs_fewer_witnesses() {
 }
 
 #[test]
+fn a_class_gains_with_its_prior() {
+    let mut case = case(vec![pods("cd", "win1", 2, true), pods("web", "win1", 9, false), pods("cd", "win0", 6, false)]);
+    let node = |case: &Case| {
+        let node = rank(case).into_iter().find(|ranked| ranked.suspect == Suspect::Node("win1".into()));
+        node.unwrap().probability
+    };
+    let before = node(&case);
+    case.priors = Priors { node: 1.0, ..case.priors }.normalized();
+    assert!(node(&case) > before * 2.0, "{} after {before}", node(&case));
+}
+
+#[test]
 fn probabilities_sum_to_one_at_any_size() {
     for scale in [1, 30, 1000] {
         let case = case(vec![

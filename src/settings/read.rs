@@ -11,6 +11,7 @@ use super::{Http, Input, InternalTopics, Kafka, Output, OutputFormat, Scan, Sett
 use crate::correlator::{Alerts, Windows};
 use crate::decode::{self, Fields, Format, Pointer};
 use crate::document::{Item, Section};
+use crate::localizer::Priors;
 use crate::record::Expect;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ pub fn settings(document: &Item<'_>) -> Settings {
     top.read("rules_reload_interval", &mut settings.rules_reload_interval, reload_interval);
     within(&mut top, "windows", |section| windows(section, &mut settings.correlator.windows));
     within(&mut top, "alerts", |section| alerts(section, &mut settings.correlator.alerts));
+    within(&mut top, "localization", |section| localization(section, &mut settings.correlator.priors));
     within(&mut top, "scan", |section| scan(section, &mut settings.scan));
     within(&mut top, "http", |section| http(section, &mut settings.http));
     within(&mut top, "limits", |section| limits(section, &mut settings));
@@ -253,6 +255,23 @@ fn alerts(section: &mut Section<'_>, alerts: &mut Alerts) {
     section.read("hold_pod", &mut alerts.hold_pod, hold);
     section.read("recovered_after", &mut alerts.recovered_after, span);
     section.read("warm_up", &mut alerts.warm_up, hold);
+}
+
+fn localization(section: &mut Section<'_>, priors: &mut Priors) {
+    within(section, "priors", |section| {
+        section.read("isolated", &mut priors.isolated, prior);
+        section.read("workload", &mut priors.workload, prior);
+        section.read("node", &mut priors.node, prior);
+        section.read("image", &mut priors.image, prior);
+        section.read("node_pool", &mut priors.node_pool, prior);
+        section.read("cluster", &mut priors.cluster, prior);
+    });
+}
+
+/// A weight. At zero a class could never be found at fault, whatever the evidence; far below this it would vanish in
+/// the sum.
+fn prior(item: &Item<'_>) -> Option<f64> {
+    item.number(1e-9..=1e6)
 }
 
 fn scan(section: &mut Section<'_>, scan: &mut Scan) {

@@ -119,6 +119,17 @@ fn correlator(yaml: &mut Yaml, settings: &Settings) {
     yaml.duration("recovered_after", alerts.recovered_after);
     yaml.duration("warm_up", alerts.warm_up);
     yaml.end();
+    let priors = &settings.correlator.priors;
+    yaml.section("localization");
+    yaml.section("priors");
+    yaml.plain("isolated", priors.isolated);
+    yaml.plain("workload", priors.workload);
+    yaml.plain("node", priors.node);
+    yaml.plain("image", priors.image);
+    yaml.plain("node_pool", priors.node_pool);
+    yaml.plain("cluster", priors.cluster);
+    yaml.end();
+    yaml.end();
 }
 
 fn limits(yaml: &mut Yaml, settings: &Settings) {

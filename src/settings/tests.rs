@@ -57,6 +57,7 @@ rules: /etc/faultline/rules
 rules_reload_interval: off
 windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
 alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m}
+localization: {priors: {isolated: 70, workload: 20, node: 5, image: 3, node_pool: 1.5, cluster: 0.5}}
 scan: {flush_interval: 500ms, idle_after: 20s}
 http: {listen: off}
 limits: {record_bytes: 1MiB, clusters: 7, matches_per_report: 11, pods_per_report: 12, sample_bytes: 100, joined_bytes: 0, open_lines: 3, join_within: 4s, nodes: 13, pods: 14, failing_pods: 15, incidents: 16, capture_values: 17, failing_in_alert: 18, candidates_in_alert: 19, pod_ttl: 2h, reports_in_flight: 20, messages_in_flight: 21, bytes_in_flight: 1MiB, fetch_queue_bytes: 2MiB, producer_queue_bytes: 3MiB}
@@ -117,6 +118,19 @@ f.yaml:14: alerts.min_probability: expected a number from 0.5 to 0.999, found `8
 f.yaml:15: http.listen: expected an IP address and port such as 127.0.0.1:9464, or off, found `localhost`
 f.yaml:16: limits.nodes: expected a number from 1 to 100000000, found `-1`";
     assert_eq!(errors(text), expected);
+}
+
+#[test]
+fn a_prior_is_above_zero_and_finite() {
+    for wrong in ["0", "-0.1", "nan", "inf", "often", "2e6"] {
+        let text = format!("cluster: x\nlocalization:\n  priors:\n    node: {wrong}\n");
+        let expected = "f.yaml:4: localization.priors.node: expected a number from 0.000000001 to 1000000";
+        assert_eq!(errors(&text), format!("{expected}, found `{wrong}`"));
+    }
+    let misspelt = "f.yaml:1: localization.priors: unknown key `nod`; did you mean `node`?";
+    assert_eq!(errors("localization: {priors: {nod: 1}}"), misspelt);
+    let variable = [("FAULTLINE_LOCALIZATION__PRIORS__NODE".to_owned(), "0.2".to_owned())];
+    assert_eq!(Settings::from_layers(None, variable, &[]).unwrap().0.correlator.priors.node, 0.2);
 }
 
 #[test]
