@@ -349,6 +349,9 @@ impl Correlator {
         let placed = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|facts| facts.node.clone());
         if let Some(node) = &matched.node {
             self.inventory.saw_node(node, matched.time);
+            if rule.accuses == Accuses::Pod {
+                self.inventory.heard_node(node, matched.time);
+            }
         }
         let node = matched.node.clone().or(placed);
         let pod = match rule.accuses {

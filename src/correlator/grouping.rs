@@ -17,6 +17,8 @@ const LINK: Duration = Duration::from_secs(300);
 const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(330);
 /// A pod that was heard of for this long before it failed had been well.
 const SEEN_WELL: Duration = Duration::from_secs(30);
+/// The lines of one crash come within this.
+const ONE_CRASH: Duration = Duration::from_secs(5);
 /// Coincidences happen, whatever the rates say.
 const LEAST_COINCIDENCE: f64 = 0.01;
 
@@ -96,7 +98,13 @@ pub fn are_old(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
 /// Whether all that is known is that programs crashed, and fewer than two of them again.
 pub fn are_mere_crashes(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
     let failing = members.iter().filter_map(|pod| view.failures.pods.get(pod));
-    machine_like(view, members) < 1.0 && failing.filter(|failing| failing.matches >= 2).count() < 2
+    machine_like(view, members) < 1.0 && failing.filter(|failing| crashed_again(view, failing)).count() < 2
+}
+
+/// One crash may leave several lines, and a word of kubelet's that it will wait before the next start.
+fn crashed_again(view: &View<'_>, failing: &Failing) -> bool {
+    let mut telling = telling_rules(failing, view.generic_rules).filter_map(|rule| failing.rules.get(rule));
+    telling.any(|stat| stat.matches >= 2 && stat.last.since(stat.first) >= ONE_CRASH)
 }
 
 /// How much the group's signatures speak of a machine: that many programs crash on one node may be its memory, but

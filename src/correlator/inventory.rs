@@ -67,7 +67,11 @@ impl PodFacts {
 #[derive(Clone, Debug, Default)]
 pub struct NodeFacts {
     pub pool: Option<Arc<str>>,
+    /// Newest record that named it.
     pub last_seen: Timestamp,
+    /// Newest record that was written there: a pod's log line, or its kubelet's event. What the control plane says of a
+    /// node is no sign of its life.
+    pub last_heard: Option<Timestamp>,
     pub not_ready: Option<Timestamp>,
     /// Cordoned or removed: what happens there is somebody's doing.
     pub leaving: Option<Timestamp>,
@@ -135,6 +139,9 @@ impl Inventory {
     fn note(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp, logged: Option<Timestamp>) -> PodKey {
         if let Some(node) = &pod.node {
             self.saw_node(node, last);
+            if logged.is_some() {
+                self.heard_node(node, last);
+            }
             if let (Some(pool), Some(facts)) = (&pod.node_pool, self.nodes.get_mut(node)) {
                 // What a label says is surer than what the node's name looks like.
                 replace(&mut facts.pool, &pod.node_pool, |_| self.names.shared(pool));
@@ -175,9 +182,19 @@ impl Inventory {
         }
     }
 
+    /// The node itself wrote something.
+    pub fn heard_node(&mut self, node: &str, at: Timestamp) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.last_heard = known.last_heard.max(Some(at));
+        }
+    }
+
     pub fn change_pod(&mut self, pod: &report::Pod, kind: ChangeKind, at: Timestamp) {
         self.sees_events = true;
         let key = self.saw(pod, at);
+        if let Some(node) = pod.node.as_ref().filter(|_| kind != ChangeKind::PodPlaced) {
+            self.heard_node(node, at);
+        }
         let Some(known) = self.pods.get_mut(&key) else { return };
         match kind {
             ChangeKind::PodPlaced => {

@@ -86,14 +86,14 @@ impl Correlator {
     fn last_record(&self, suspect: &Suspect, roll: &Roll) -> Option<Timestamp> {
         match suspect {
             Suspect::Pod(pod) => self.inventory.pods.get(pod).map(|facts| facts.last_seen),
-            Suspect::Node(node) => self.inventory.nodes.get(node).map(|facts| facts.last_seen),
+            Suspect::Node(node) => self.inventory.nodes.get(node).and_then(|facts| facts.last_heard),
             Suspect::Workload(name) => roll.workloads.get(name).copied(),
             Suspect::Image(name) => roll.images.get(name).copied(),
             Suspect::NodePool(name) => {
                 let nodes = self.inventory.nodes.values().filter(|node| node.pool.as_ref() == Some(name));
-                nodes.map(|node| node.last_seen).max()
+                nodes.filter_map(|node| node.last_heard).max()
             }
-            Suspect::Cluster => self.inventory.nodes.values().map(|node| node.last_seen).max(),
+            Suspect::Cluster => self.inventory.nodes.values().filter_map(|node| node.last_heard).max(),
         }
     }
 

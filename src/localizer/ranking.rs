@@ -45,7 +45,8 @@ impl Beta {
 pub(super) fn ln_inside(case: &Case, suspect: &Suspect, failing: u64, exposed: u64) -> f64 {
     let mostly = INSIDE.ln_marginal(failing, exposed);
     match suspect {
-        Suspect::Node(_) if case.while_running => {
+        Suspect::Node(_) if !case.while_running => mostly,
+        Suspect::Node(_) | Suspect::NodePool(_) | Suspect::Cluster => {
             ln_sum(mostly, INSIDE_SOME.ln_marginal(failing, exposed)) - std::f64::consts::LN_2
         }
         _ => mostly,
@@ -61,11 +62,8 @@ pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bo
         Suspect::Pod(_) | Suspect::Node(_) | Suspect::Workload(_) => pods >= 2,
         // With one workload the workload is the narrower name for it.
         Suspect::Image(_) => nodes >= 2 && workloads >= 2,
-        Suspect::NodePool(pool) => {
-            let all = case.pool_nodes.get(pool).copied().unwrap_or(0);
-            nodes >= 2 && workloads >= 2 && nodes * 2 >= all
-        }
-        Suspect::Cluster => nodes >= 3 && workloads >= 3 && nodes * 2 >= case.population.nodes,
+        Suspect::NodePool(_) => nodes >= 2 && workloads >= 2,
+        Suspect::Cluster => nodes >= 3 && workloads >= 3,
     }
 }
 
@@ -176,6 +174,15 @@ pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
     }
 }
 
+/// A wide suspect that is at fault strikes everywhere before long.
+fn is_struck_widely(case: &Case, suspect: &Suspect, nodes: usize) -> bool {
+    let all = match suspect {
+        Suspect::NodePool(pool) => case.pool_nodes.get(pool).copied().unwrap_or(0),
+        _ => case.population.nodes,
+    };
+    nodes * 2 >= all
+}
+
 /// What must hold beside the probability before a verdict is called confirmed.
 fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> bool {
     if case.doubtful && !matches!(suspect, Suspect::Pod(_)) {
@@ -188,7 +195,9 @@ fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -
         // Two of many that crash while they run may be chance.
         Suspect::Workload(_) => pods >= 2 && nodes >= 2 && (!case.while_running || pods * 3 >= tally.exposed),
         // Where nobody is known to be well, that all fail proves nothing, unless they are many.
-        Suspect::NodePool(_) | Suspect::Cluster => pods >= MANY || pods < whole.comparable,
+        Suspect::NodePool(_) | Suspect::Cluster => {
+            is_struck_widely(case, suspect, nodes) && (pods >= MANY || pods < whole.comparable)
+        }
         // What makes these a hypothesis is enough.
         Suspect::Pod(_) | Suspect::Image(_) => true,
     }
