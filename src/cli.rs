@@ -11,6 +11,7 @@ use crate::settings::Flag;
 use crate::telemetry::LogFormat;
 
 mod commands;
+mod evaluate;
 mod failure;
 mod service_config;
 
@@ -58,6 +59,8 @@ enum Command {
     Run(RunArguments),
     /// Run the same engine over files; alerts go to stdout as NDJSON
     Replay(ReplayArguments),
+    /// Measure how right the verdicts are, on simulated clusters and beside two baselines
+    Evaluate(evaluate::EvaluateArguments),
     /// Work on rule files
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -209,6 +212,9 @@ mod tests {
             "run --stages scan,correlate",
             "replay a.ndjson - b.gz",
             "replay -c f.yaml --rules r --cluster c -",
+            "evaluate",
+            "evaluate --kinds node,healthy --seeds 5 --first-seed 3 --jobs 2 --nodes 40 --rules r -c f --failures",
+            "evaluate --set held-out --json f --plots d --document m",
             "rules check d",
             "rules check d --corpus a.log --corpus b.gz",
             "rules test d",

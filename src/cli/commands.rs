@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tracing::level_filters::LevelFilter;
 
+use super::evaluate::evaluate;
 use super::service_config::service_config;
 use super::{
     Arguments, Colour, Command, ConfigCommand, ConfigFile, Failure, Global, ReplayArguments, RulesCommand,
@@ -29,6 +30,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo => demo(),
         Command::Run(arguments) => run(&arguments),
         Command::Replay(arguments) => replay(&arguments, global.quiet > 0),
+        Command::Evaluate(arguments) => evaluate(&arguments),
         Command::Rules(command) => rules(&command),
         Command::Config(ConfigCommand::Show(config)) => show_config(&config),
     }
@@ -48,7 +50,7 @@ fn start_logging(global: &Global, command: &Command) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(anyhow!(error)))
 }
 
-fn settings(config: &ConfigFile, flags: &[Flag]) -> Result<Settings, Failure> {
+pub(super) fn settings(config: &ConfigFile, flags: &[Flag]) -> Result<Settings, Failure> {
     let (settings, warnings) = Settings::load(config.file.as_deref(), flags).map_err(Failure::usage)?;
     warnings.iter().for_each(tell);
     Ok(settings)
@@ -105,7 +107,7 @@ fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
 }
 
 /// The rules in force. What is wrong with them is bad usage, like a wrong configuration.
-fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
+pub(super) fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
     let rules = match source {
         RuleSource::Directory(directory) => rules_files::load(&directory),
         RuleSource::Bundled => RuleSet::parse(bundled::RULES).map_err(LoadError::Invalid),
