@@ -85,6 +85,17 @@ impl Case {
 }
 
 impl Bench {
+    /// With everything at its default.
+    pub fn new(rules: Arc<RuleSet>) -> Self {
+        Bench {
+            rules,
+            scanner: scanner::Options { cluster: "default".into(), limits: scanner::Limits::default() },
+            correlator: correlator::Options::default(),
+            pace: Pace::default(),
+            threshold: THRESHOLD,
+        }
+    }
+
     /// Simulates and judges one case.
     pub fn examine(&self, setup: &Setup) -> Case {
         let simulation = simulator::simulate(setup);

@@ -42,15 +42,15 @@ fn legend(svg: &mut Svg) {
     let mut x = 20.0;
     for (class, colour) in CLASSES {
         let about = match class {
-            Class::Right => "right: every fault confirmed, nothing else",
+            Class::Right => "right: every fault, nothing else",
             Class::Abstained => "abstained: only suspected",
             Class::Missed => "missed: no word",
-            Class::Wrong => "wrong: confirmed, but nobody's fault",
+            Class::Wrong => "wrong: accused what is well",
         };
         svg.rect(x, 44.0, 12.0, 12.0, colour, class.name());
         svg.words(x + 18.0, 54.0, Anchor::Start, &fill(INK), about);
         // About what the words take in the usual fonts.
-        x += 44.0 + 6.1 * about.len() as f64;
+        x += 40.0 + 6.6 * about.len() as f64;
     }
 }
 
