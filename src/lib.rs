@@ -40,6 +40,7 @@ pub mod cli;
 pub mod demo;
 pub mod http;
 pub mod kafka;
+pub mod laboratory;
 pub mod metrics;
 pub mod replay;
 pub mod rules_command;
