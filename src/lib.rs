@@ -42,6 +42,7 @@ pub mod demo;
 pub mod evaluate_command;
 pub mod http;
 pub mod kafka;
+pub mod laboratory;
 pub mod metrics;
 pub mod replay;
 pub mod rules_command;

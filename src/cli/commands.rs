@@ -10,7 +10,7 @@ use super::evaluate::evaluate;
 use super::service_config::service_config;
 use super::{
     Arguments, Colour, Command, ConfigCommand, ConfigFile, Failure, Global, ReplayArguments, RulesCommand,
-    RunArguments, Stage,
+    RunArguments, SimulateArguments, Stage,
 };
 use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostic;
@@ -20,8 +20,9 @@ use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
+use crate::simulator::{self, Setup};
 use crate::telemetry;
-use crate::{demo, replay, rules_command, scanner};
+use crate::{demo, laboratory, replay, rules_command, scanner};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -31,6 +32,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Run(arguments) => run(&arguments),
         Command::Replay(arguments) => replay(&arguments, global.quiet > 0),
         Command::Evaluate(arguments) => evaluate(&arguments),
+        Command::Simulate(arguments) => simulate(&arguments, global.quiet > 0),
         Command::Rules(command) => rules(&command),
         Command::Config(ConfigCommand::Show(config)) => show_config(&config),
     }
@@ -99,6 +101,21 @@ fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     let engine = Engine::new(Matcher::new(rules), options, settings.correlator);
     let mut out = io::stdout().lock();
     let summary = replay::run(&arguments.files, engine, &mut out, max_line_bytes).map_err(Failure::running)?;
+    if !quiet {
+        // Where stderr is gone there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{summary}");
+    }
+    Ok(())
+}
+
+fn simulate(arguments: &SimulateArguments, quiet: bool) -> Result<(), Failure> {
+    let &SimulateArguments { kind, seed, nodes, ref out } = arguments;
+    let setup = Setup { kind, seed, nodes: nodes.map(|nodes| nodes as usize) };
+    laboratory::prepare(out).map_err(|error| match error {
+        laboratory::Error::NotOurs { .. } => Failure::usage(error),
+        error => Failure::running(error),
+    })?;
+    let summary = laboratory::write(&simulator::simulate(&setup), out).map_err(Failure::running)?;
     if !quiet {
         // Where stderr is gone there is nobody to tell.
         let _ = writeln!(io::stderr(), "{summary}");

@@ -6,36 +6,43 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// One kind of case; what it is stands beside its name in [`Kind::about`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
-    Healthy,
-    Node,
+/// The kinds, each with its name and what it is, in one place.
+macro_rules! kinds {
+    ($($kind:ident $name:literal $about:literal,)*) => {
+        /// One kind of case; what it is stands beside its name in [`Kind::about`].
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Kind {
+            $(#[doc = $about] $kind,)*
+        }
+
+        impl Kind {
+            pub const ALL: &[Kind] = &[$(Kind::$kind),*];
+
+            /// The word of the command line and of `truth.json`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Kind::$kind => $name,)*
+                }
+            }
+
+            /// What happens, in a few words.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Kind::$kind => $about,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Healthy "healthy" "an ordinary day: flakes, jobs and rollouts, nothing is the matter",
+    Node "node" "a node breaks, and with it all that runs there",
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("there is no kind of case `{0}`")]
 pub struct UnknownKind(pub String);
-
-impl Kind {
-    pub const ALL: &[Kind] = &[Kind::Healthy, Kind::Node];
-
-    /// The word of the command line and of `truth.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Healthy => "healthy",
-            Kind::Node => "node",
-        }
-    }
-
-    /// What happens, in a few words.
-    pub fn about(self) -> &'static str {
-        match self {
-            Kind::Healthy => "nothing",
-            Kind::Node => "a node breaks, and with it all that runs there",
-        }
-    }
-}
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
