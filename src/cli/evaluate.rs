@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 
 use super::commands::{load_rules, settings};
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, kind};
 use crate::bundled::RuleSource;
 use crate::evaluate_command;
 use crate::evaluation::{Bench, Pace, Results, SeedSet, THRESHOLD};
@@ -26,7 +26,7 @@ pub(super) struct EvaluateArguments {
     #[arg(long, value_name = "DIR")]
     rules: Option<String>,
     /// Kinds of cases [default: all]
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = kind)]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = kind())]
     kinds: Vec<Kind>,
     /// How many runs of each kind
     #[arg(long, value_name = "N", default_value = "20")]
@@ -38,8 +38,8 @@ pub(super) struct EvaluateArguments {
     #[arg(long, value_name = "N")]
     first_seed: Option<u64>,
     /// Nodes of each cluster [default: the seed decides]
-    #[arg(long, value_name = "N")]
-    nodes: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    nodes: Option<u32>,
     /// Runs at the same time [default: one per core]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -75,13 +75,6 @@ impl From<Set> for SeedSet {
     }
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    name.parse().map_err(|unknown: crate::simulator::UnknownKind| {
-        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        format!("{unknown}; there are {}", kinds.join(", "))
-    })
-}
-
 impl EvaluateArguments {
     fn flags(&self) -> Vec<Flag> {
         let rules = self.rules.clone().map(|value| Flag { name: "--rules", path: &["rules"], value });
@@ -95,7 +88,8 @@ impl EvaluateArguments {
     fn setups(&self) -> Vec<Setup> {
         let kinds = if self.kinds.is_empty() { Kind::ALL } else { &self.kinds };
         let seeds = self.first_seed()..self.first_seed().saturating_add(self.seeds.get());
-        kinds.iter().flat_map(|&kind| seeds.clone().map(move |seed| Setup { kind, seed, nodes: self.nodes })).collect()
+        let nodes = self.nodes.map(|nodes| nodes as usize);
+        kinds.iter().flat_map(|&kind| seeds.clone().map(move |seed| Setup { kind, seed, nodes })).collect()
     }
 
     /// What leads to the same results, with the paths of this machine left out.
@@ -201,7 +195,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_told_with_those_that_there_are() {
         let error = read("--kinds node,nod").unwrap_err().to_string();
-        assert!(error.contains("there is no kind of case `nod`; there are healthy, node"), "{error}");
+        assert!(error.contains("invalid value 'nod'") && error.contains("healthy, node"), "{error}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Judgement {
     pub narrow: usize,
     /// Incidents about single pods that have troubles of their own.
     pub background: usize,
+    /// Incidents that were right while a fault was smaller.
+    pub early: usize,
     pub complaints: Vec<Complaint>,
 }
 
@@ -139,6 +141,7 @@ pub fn judge(truth: &Truth, told: &[Told]) -> Judgement {
         stray: Vec::new(),
         narrow: 0,
         background: 0,
+        early: 0,
         complaints,
     };
     for (_, messages) in incidents.iter().filter(|(key, _)| !right.contains(*key)) {
@@ -200,6 +203,14 @@ fn judge_other(truth: &Truth, messages: &[&Told], right: &BTreeSet<&str>, judgem
             }
             return;
         }
+    }
+    if let Some(at) = truth.faults.iter().position(|fault| fault.grew_from.contains(&first.suspect)) {
+        judgement.early += 1;
+        let outgrown = judgement.faults[at].found == Found::Confirmed;
+        if outgrown && last.status == Status::Firing {
+            judgement.complaints.push(Complaint::NotOutgrown { incident: first.key.to_string() });
+        }
+        return;
     }
     let confirmed = messages.iter().any(|told| is_confirmed(told));
     let gave_way = superseded_by.is_some_and(|key| right.contains(key)) && last.at.since(first.at) <= TRANSIENT;

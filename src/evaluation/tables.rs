@@ -36,7 +36,8 @@ impl Grid {
         let mut alignment = vec!["---:".to_owned(); self.header.len()];
         alignment[0] = "---".to_owned();
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
-        line(&self.header) + &line(&alignment) + &rows
+        let header: Vec<String> = self.header.iter().map(|name| name.replace('\n', "<br>")).collect();
+        line(&header) + &line(&alignment) + &rows
     }
 }
 
@@ -121,10 +122,11 @@ pub(super) fn side_by_side(rows: &[(String, Vec<Tally>)]) -> Grid {
         Approach::NodeThreshold => "threshold",
         Approach::CommonFactor => "common factor",
     };
-    let columns = Approach::ALL.iter().flat_map(|&approach| {
-        ["right", "wrong", "precision", "recall", "s p50"].map(|what| format!("{}: {what}", short(approach)))
-    });
-    let mut grid = Grid { header: std::iter::once("kind".to_owned()).chain(columns).collect(), rows: Vec::new() };
+    let mut header = vec!["kind".to_owned()];
+    for approach in Approach::ALL.map(short) {
+        header.extend(["right", "wrong", "precision", "recall", "s, p50"].map(|what| format!("{approach}\n{what}")));
+    }
+    let mut grid = Grid { header, rows: Vec::new() };
     for (kind, tallies) in rows {
         let cells = tallies.iter().flat_map(|tally| {
             [

@@ -160,6 +160,7 @@ mod tests {
             stray: stray.collect(),
             narrow: 1,
             background: 0,
+            early: 0,
             complaints: Vec::new(),
         }
     }

@@ -23,6 +23,8 @@ pub enum Complaint {
     ResolvedInSilence { at: Timestamp },
     /// The alert of a pod stayed open beside the incident that explains it.
     PodLeftOpen { pod: String },
+    /// What was right while the fault was smaller stayed open beside the incident that it grew into.
+    NotOutgrown { incident: String },
 }
 
 impl fmt::Display for Complaint {
@@ -34,6 +36,7 @@ impl fmt::Display for Complaint {
             Complaint::ResolvedWhileBroken { at } => write!(f, "resolved while broken, at {at}"),
             Complaint::ResolvedInSilence { at } => write!(f, "resolved in silence, at {at}"),
             Complaint::PodLeftOpen { pod } => write!(f, "alert left open beside its explanation: pod {pod}"),
+            Complaint::NotOutgrown { incident } => write!(f, "left open beside what it grew into: {incident}"),
         }
     }
 }

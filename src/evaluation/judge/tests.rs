@@ -32,6 +32,7 @@ fn fault() -> Fault {
     Fault {
         suspect: node("x"),
         also_right: Vec::new(),
+        grew_from: Vec::new(),
         decidable: true,
         failing: vec![failure("a", 300), failure("b", 310)],
         began: at(290),
@@ -164,6 +165,22 @@ fn the_pods_of_a_fault_are_narrow_and_close_with_it() {
     // Where the fault is not found they are all there is.
     let judgement = judge(&broken(), &[confirmed(301, &pod("n/a"))]);
     assert_eq!((judgement.class, judgement.complaints.len()), (Class::Missed, 0));
+}
+
+#[test]
+fn a_growing_fault_may_be_told_while_it_is_small_but_not_only_then() {
+    let pool = Suspect::NodePool("apps".into());
+    let grown = Fault { suspect: pool.clone(), grew_from: vec![node("x")], ..fault() };
+    let truth = Truth { faults: vec![grown], ..peace() };
+    let small = confirmed(312, &node("x"));
+    let outgrown = [small.clone(), superseded(400, &node("x"), &pool), confirmed(400, &pool)];
+    let judgement = judge(&truth, &outgrown);
+    assert_eq!((judgement.class, judgement.early, judgement.wrong_nodes()), (Class::Right, 1, 0));
+    assert!(judgement.is_perfect());
+    let incident = small.key.to_string();
+    let beside = judge(&truth, &[small.clone(), confirmed(400, &pool)]);
+    assert_eq!((beside.class, beside.complaints), (Class::Right, vec![Complaint::NotOutgrown { incident }]));
+    assert_eq!(judge(&truth, &[small]).class, Class::Missed);
 }
 
 #[test]

@@ -57,6 +57,10 @@ fn command(case: &Case) -> String {
 fn truth(fault: &Fault, from: Timestamp) -> String {
     let names: Vec<String> = std::iter::once(&fault.suspect).chain(&fault.also_right).map(name).collect();
     let mut text = names.join(" or ");
+    if !fault.grew_from.is_empty() {
+        let small: Vec<String> = fault.grew_from.iter().map(name).collect();
+        text.push_str(&format!(" (grown from {})", small.join(", ")));
+    }
     if !fault.decidable {
         text.push_str(" (undecidable)");
     }
