@@ -37,13 +37,7 @@ fn what_is_at_fault_is_named_and_nothing_else() {
     }
 }
 
-#[test]
-fn the_same_case_is_judged_the_same() {
-    let (bench, setup) = (bench(), Setup { kind: Kind::Node, seed: 3, nodes: Some(NODES) });
-    assert_eq!(bench.examine(&setup), bench.examine(&setup));
-}
-
-/// Suspects and the surest verdict about them.
+/// What was told of whom.
 type Verdicts = BTreeSet<(Suspect, Verdict)>;
 
 fn replayed(setup: &Setup) -> Verdicts {

@@ -133,12 +133,21 @@ mod tests {
     use super::*;
     use crate::alert::{Scope, Suspect};
     use crate::evaluation::{FaultJudgement, Stray};
-    use crate::simulator::{Kind, Setup, simulate};
+    use crate::simulator::Kind;
     use crate::time::Timestamp;
 
     fn truth() -> Truth {
-        let truth = simulate(&Setup { kind: Kind::Healthy, seed: 1, nodes: None }).truth;
-        Truth { from: Timestamp::from_millis(0), to: Timestamp::from_millis(6 * 3_600_000), ..truth }
+        Truth {
+            kind: Kind::Node,
+            seed: 1,
+            nodes: 4,
+            pods: 40,
+            from: Timestamp::from_millis(0),
+            to: Timestamp::from_millis(6 * 3_600_000),
+            faults: Vec::new(),
+            background: Vec::new(),
+            silence: None,
+        }
     }
 
     fn fault(found: Found, decidable: bool, to_verdict_ms: Option<i64>, resolution: Resolution) -> FaultJudgement {

@@ -105,7 +105,7 @@ mod tests {
     use crate::ruleset::RuleSet;
     use crate::scanner;
     use crate::scanner::matcher::Matcher;
-    use crate::simulator::{Kind, Setup, simulate};
+    use crate::simulator::{Kind, Truth};
 
     fn line(arrived_ms: i64) -> SimulatedRecord {
         let arrived = Timestamp::from_millis(arrived_ms);
@@ -115,10 +115,18 @@ mod tests {
     }
 
     fn played(partitions: Vec<SimulatedPartition>) -> Vec<Flushed> {
-        let mut simulation = simulate(&Setup { kind: Kind::Healthy, seed: 1, nodes: None });
-        simulation.partitions = partitions;
-        simulation.truth.from = Timestamp::from_millis(0);
-        simulation.truth.to = Timestamp::from_millis(10_000);
+        let truth = Truth {
+            kind: Kind::Healthy,
+            seed: 1,
+            nodes: 1,
+            pods: 1,
+            from: Timestamp::from_millis(0),
+            to: Timestamp::from_millis(10_000),
+            faults: Vec::new(),
+            background: Vec::new(),
+            silence: None,
+        };
+        let simulation = Simulation { partitions, truth };
         let rules = Arc::new(RuleSet::parse::<&str, &str>(&[]).unwrap());
         let scan = scanner::Options { cluster: "c".into(), limits: scanner::Limits::default() };
         let mut engine = Engine::new(Matcher::new(rules), scan, correlator::Options::default());

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::simulator::{Background, Failure, Kind, Setup, Span, simulate};
+use crate::simulator::{Background, Failure, Kind, Span};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(second * 1000)
@@ -17,8 +17,17 @@ fn pod(name: &str) -> Suspect {
 
 /// An hour in which nothing happens.
 fn peace() -> Truth {
-    let truth = simulate(&Setup { kind: Kind::Healthy, seed: 1, nodes: None }).truth;
-    Truth { from: at(0), to: at(3600), faults: Vec::new(), background: Vec::new(), silence: None, ..truth }
+    Truth {
+        kind: Kind::Healthy,
+        seed: 1,
+        nodes: 4,
+        pods: 40,
+        from: at(0),
+        to: at(3600),
+        faults: Vec::new(),
+        background: Vec::new(),
+        silence: None,
+    }
 }
 
 /// Two pods fail on node `x`, at 300 and 310.
