@@ -7,7 +7,6 @@ use super::life::Life;
 use crate::scenario::lines::Voice;
 use crate::scenario::rng::{HASH_LETTERS, Rng, SUFFIX_LETTERS};
 use crate::scenario::wire::Kubernetes;
-use crate::time::Timestamp;
 
 /// Index into [`Cluster::nodes`].
 pub(super) type NodeId = usize;
@@ -200,10 +199,6 @@ impl Cluster {
         &self.workloads[self.pods[pod].workload]
     }
 
-    pub(super) fn os_of(&self, pod: PodId) -> Os {
-        self.nodes[self.pods[pod].node].os
-    }
-
     /// Pods that have been there since before the story, with no end planned; no jobs.
     pub(super) fn residents(&self) -> impl Iterator<Item = PodId> + '_ {
         (0..self.pods.len()).filter(|&pod| {
@@ -246,10 +241,6 @@ impl Cluster {
         if let Some(image) = image {
             of.image = image;
         }
-    }
-
-    pub(super) fn end_pod(&mut self, pod: PodId, at: Timestamp) {
-        self.pods[pod].life.until = Some(at);
     }
 }
 

@@ -94,8 +94,8 @@ pub(super) struct Journal {
     /// Uids of objects that are neither pods nodes.
     uids: BTreeMap<String, String>,
     resource_version: u64,
-    /// From when on the node, its kubelet and its shipper write nothing.
-    mute: BTreeMap<NodeId, Timestamp>,
+    /// While this lasts the node's kubelet and its log shipper write nothing.
+    mute: BTreeMap<NodeId, Span>,
 }
 
 impl Journal {
@@ -123,8 +123,14 @@ impl Journal {
         std::mem::take(&mut self.entries)
     }
 
-    pub(super) fn mute(&mut self, node: NodeId, from: Timestamp) {
-        self.mute.insert(node, from);
+    /// The node's kubelet and its log shipper write nothing meanwhile.
+    pub(super) fn mute(&mut self, node: NodeId, span: Span) {
+        self.mute.insert(node, span);
+    }
+
+    /// The story ends then.
+    pub(super) fn end_at(&mut self, to: Timestamp) {
+        self.span.to = to;
     }
 
     pub(super) fn log(
@@ -146,7 +152,7 @@ impl Journal {
     }
 
     fn writes(&self, node: Option<NodeId>, at: Timestamp) -> bool {
-        let is_mute = node.and_then(|node| self.mute.get(&node)).is_some_and(|&mute| mute <= at);
+        let is_mute = node.and_then(|node| self.mute.get(&node)).is_some_and(|mute| mute.from <= at && at < mute.to);
         at >= self.span.from && at < self.span.to && !is_mute
     }
 

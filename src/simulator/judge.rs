@@ -68,7 +68,7 @@ fn fault(story: &Story, plan: &Plan, first: &[Option<Timestamp>], again: &[Optio
         suspect: plan.suspect.clone(),
         also_right: plan.also_right.clone(),
         grew_from: plan.grew_from.clone(),
-        decidable: is_decidable(cluster, plan, &failing),
+        decidable: is_decidable(cluster, story.span.from, plan, &failing),
         failing,
         began: plan.began,
         recovered: over.and_then(|over| over.into_iter().max()).filter(|&at| at < story.span.to),
@@ -77,12 +77,11 @@ fn fault(story: &Story, plan: &Plan, first: &[Option<Timestamp>], again: &[Optio
 
 /// Whether even an ideal investigator could tell from what failed: it must have the suspect in common, and nothing
 /// narrower.
-fn is_decidable(cluster: &Cluster, plan: &Plan, failing: &[Failure]) -> bool {
+fn is_decidable(cluster: &Cluster, watched_from: Timestamp, plan: &Plan, failing: &[Failure]) -> bool {
     let nodes: BTreeSet<&str> = failing.iter().map(|failure| failure.node.as_str()).collect();
     let workloads: BTreeSet<&str> = failing.iter().map(|failure| failure.workload.as_str()).collect();
     // What was broken before the watch began looks like the crash-loopers of every day, which come in twos as well.
-    let watch_began = failing.iter().all(|failure| failure.first > plan.began);
-    let least = if watch_began { 2 } else { 3 };
+    let least = if plan.began >= watched_from { 2 } else { 3 };
     failing.len() >= least
         && match &plan.suspect {
             Suspect::Pod(_) => true,
