@@ -4,13 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::settings::Flag;
+use crate::simulator::Kind;
 use crate::telemetry::LogFormat;
 
 mod commands;
+mod evaluate;
 mod failure;
 mod service_config;
 
@@ -58,6 +61,10 @@ enum Command {
     Run(RunArguments),
     /// Run the same engine over files; alerts go to stdout as NDJSON
     Replay(ReplayArguments),
+    /// Measure how right the verdicts are, on simulated clusters and beside two baselines
+    Evaluate(evaluate::EvaluateArguments),
+    /// Write what a simulated cluster's log shippers and event exporters would, and the truth about it
+    Simulate(SimulateArguments),
     /// Work on rule files
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -115,6 +122,29 @@ impl ReplayArguments {
         let flags = [flag("--rules", &["rules"], &self.rules), flag("--cluster", &["cluster"], &self.cluster)];
         flags.into_iter().flatten().collect()
     }
+}
+
+#[derive(Args, Debug)]
+struct SimulateArguments {
+    /// What happens
+    #[arg(long, value_parser = kind())]
+    kind: Kind,
+    /// The same seed gives the same files
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How many nodes the cluster has [default: the seed decides, 4 to 40]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    nodes: Option<u32>,
+    /// Directory for logs-N.ndjson, events-N.ndjson (a file is a partition) and truth.json; those of an earlier run are
+    /// replaced, any other file there is an error
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// With all names in the help and in the error.
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    let values = Kind::ALL.iter().map(|kind| PossibleValue::new(kind.name()).help(kind.about()));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Kind>())
 }
 
 #[derive(Subcommand, Debug)]
@@ -209,6 +239,10 @@ mod tests {
             "run --stages scan,correlate",
             "replay a.ndjson - b.gz",
             "replay -c f.yaml --rules r --cluster c -",
+            "evaluate",
+            "evaluate --kinds node,healthy --seeds 5 --first-seed 3 --jobs 2 --nodes 40 --rules r -c f --failures",
+            "evaluate --set held-out --json f --plots d --document m",
+            "simulate --kind node --seed 7 --nodes 40 --out d",
             "rules check d",
             "rules check d --corpus a.log --corpus b.gz",
             "rules test d",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::alert::Alert;
 use crate::correlator::{self, Correlator, Counts};
@@ -44,6 +45,11 @@ impl Engine {
 
     pub fn end(&mut self, slot: Slot) {
         self.scanner.end(&self.matcher, slot);
+    }
+
+    /// The partition has been silent for so long that others need not wait for it.
+    pub fn idle(&mut self, slot: Slot, silence: Duration) {
+        self.scanner.idle(slot, silence);
     }
 
     pub fn is_full(&self) -> bool {

@@ -13,7 +13,7 @@
 //!
 //! Everything that decides is pure: bytes, values and explicit time in, values out. The shell around it (Kafka, HTTP,
 //! files, clocks, logs, metrics) is thin and replaceable, and `tests/tidy.rs` keeps the two apart. Dependencies run
-//! one way: `main → cli → {service, replay, demo} → {kafka, http, …} → core`.
+//! one way: `main → cli → {service, replay, demo, …} → {kafka, http, …} → core`.
 
 // Core: no clock, no I/O, no logging.
 pub mod alert;
@@ -22,6 +22,7 @@ pub mod correlator;
 pub mod decode;
 pub mod document;
 pub mod engine;
+pub mod evaluation;
 pub mod localizer;
 pub mod names;
 pub mod record;
@@ -38,8 +39,10 @@ pub mod time;
 pub mod bundled;
 pub mod cli;
 pub mod demo;
+pub mod evaluate_command;
 pub mod http;
 pub mod kafka;
+pub mod laboratory;
 pub mod metrics;
 pub mod replay;
 pub mod rules_command;

@@ -11,10 +11,10 @@ mod broken_workload;
 mod chatter;
 mod founding_case;
 mod healthy;
-mod lines;
-mod rng;
-mod wire;
-mod world;
+pub(crate) mod lines;
+pub(crate) mod rng;
+pub(crate) mod wire;
+pub(crate) mod world;
 
 pub use chatter::{Chatter, chatter};
 

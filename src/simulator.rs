@@ -7,8 +7,22 @@
 use crate::scenario::Stream;
 use crate::time::Timestamp;
 
+mod build;
+mod changes;
+mod cluster;
+mod delivery;
+mod faults;
+mod formats;
+mod journal;
+mod judge;
 mod kind;
+mod life;
+mod noise;
+mod story;
+mod symptom;
 mod truth;
+
+use story::Story;
 
 pub use kind::{Kind, UnknownKind};
 pub use truth::{Background, Failure, Fault, Span, Truth};
@@ -47,6 +61,11 @@ pub struct SimulatedRecord {
 
 /// Lives through what the setup asks for.
 pub fn simulate(setup: &Setup) -> Simulation {
-    let truth = Truth::new(setup.kind, setup.seed);
-    Simulation { partitions: Vec::new(), truth }
+    let mut story = Story::begin(setup, &faults::frame(setup.kind));
+    faults::stage(&mut story);
+    let again = story.live();
+    let entries = story.journal.take_entries();
+    let delivered = story.delivery.deliver(entries, &mut story.rng, story.span.to);
+    let truth = judge::judge(&story, &delivered.entries, &again);
+    Simulation { partitions: delivered.partitions, truth }
 }

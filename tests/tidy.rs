@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that decide: values and explicit time in, values out. `src/NAME.rs` and all of `src/NAME/`.
-const CORE: [&str; 17] = [
+const CORE: [&str; 18] = [
     "alert",
     "codes",
     "correlator",
     "decode",
     "document",
     "engine",
+    "evaluation",
     "localizer",
     "names",
     "record",

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tracing::level_filters::LevelFilter;
 
+use super::evaluate::evaluate;
 use super::service_config::service_config;
 use super::{
     Arguments, Colour, Command, ConfigCommand, ConfigFile, Failure, Global, ReplayArguments, RulesCommand,
-    RunArguments, Stage,
+    RunArguments, SimulateArguments, Stage,
 };
 use crate::bundled::{self, RuleSource};
 use crate::document::Diagnostic;
@@ -19,8 +20,9 @@ use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
+use crate::simulator::{self, Setup};
 use crate::telemetry;
-use crate::{demo, replay, rules_command, scanner};
+use crate::{demo, laboratory, replay, rules_command, scanner};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -29,6 +31,8 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo => demo(),
         Command::Run(arguments) => run(&arguments),
         Command::Replay(arguments) => replay(&arguments, global.quiet > 0),
+        Command::Evaluate(arguments) => evaluate(&arguments),
+        Command::Simulate(arguments) => simulate(&arguments, global.quiet > 0),
         Command::Rules(command) => rules(&command),
         Command::Config(ConfigCommand::Show(config)) => show_config(&config),
     }
@@ -48,7 +52,7 @@ fn start_logging(global: &Global, command: &Command) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(anyhow!(error)))
 }
 
-fn settings(config: &ConfigFile, flags: &[Flag]) -> Result<Settings, Failure> {
+pub(super) fn settings(config: &ConfigFile, flags: &[Flag]) -> Result<Settings, Failure> {
     let (settings, warnings) = Settings::load(config.file.as_deref(), flags).map_err(Failure::usage)?;
     warnings.iter().for_each(tell);
     Ok(settings)
@@ -104,8 +108,23 @@ fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+fn simulate(arguments: &SimulateArguments, quiet: bool) -> Result<(), Failure> {
+    let &SimulateArguments { kind, seed, nodes, ref out } = arguments;
+    let setup = Setup { kind, seed, nodes: nodes.map(|nodes| nodes as usize) };
+    laboratory::prepare(out).map_err(|error| match error {
+        laboratory::Error::NotOurs { .. } => Failure::usage(error),
+        error => Failure::running(error),
+    })?;
+    let summary = laboratory::write(&simulator::simulate(&setup), out).map_err(Failure::running)?;
+    if !quiet {
+        // Where stderr is gone there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{summary}");
+    }
+    Ok(())
+}
+
 /// The rules in force. What is wrong with them is bad usage, like a wrong configuration.
-fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
+pub(super) fn load_rules(source: RuleSource) -> Result<RuleSet, Failure> {
     let rules = match source {
         RuleSource::Directory(directory) => rules_files::load(&directory),
         RuleSource::Bundled => RuleSet::parse(bundled::RULES).map_err(LoadError::Invalid),

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 
 /// The tone of a workload's lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Voice {
+pub(crate) enum Voice {
     /// .NET on IIS behind LogMonitor: CRLF.
     Iis,
     /// Go with klog.
@@ -29,7 +29,7 @@ const PATHS: &[&str] = &[
 ];
 
 /// One line with the line's end, and whether it goes to stderr.
-pub(super) fn line(voice: Voice, rng: &mut Rng, at: Timestamp) -> (String, bool) {
+pub(crate) fn line(voice: Voice, rng: &mut Rng, at: Timestamp) -> (String, bool) {
     let time = seconds(at);
     let (date, clock) = time.trim_end_matches('Z').split_once('T').unwrap_or_default();
     let path = *rng.pick(PATHS);
@@ -114,14 +114,14 @@ fn java(rng: &mut Rng, date: &str, clock: &str, path: &str, took: u64) -> String
 }
 
 /// What LogMonitor prints when the entrypoint's executable is for another machine type, or the node is broken.
-pub(super) fn entrypoint_failed(at: Timestamp) -> String {
+pub(crate) fn entrypoint_failed(at: Timestamp) -> String {
     let time = seconds(at);
     let time = time.trim_end_matches('Z');
     format!("[{time}.000Z][LOGMONITOR] ERROR: Failed to start entrypoint process. Error: 216\r\n")
 }
 
 /// A Go program's last words, one record a line as runtimes split them.
-pub(super) const GO_PANIC: &[&str] = &[
+pub(crate) const GO_PANIC: &[&str] = &[
     "panic: runtime error: invalid memory address or nil pointer dereference\n",
     "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x7d3f5a]\n",
     "\n",

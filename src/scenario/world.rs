@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::lines::{self, Voice};
-use super::rng::Rng;
-use super::wire::{EventRecord, FluentBitRecord, InvolvedObject, Kubernetes, Metadata, Seconds, Source, Timestamped};
+use super::rng::{HASH_LETTERS, Rng, SUFFIX_LETTERS};
+use super::wire::{
+    EventRecord, FluentBitRecord, InvolvedObject, Kubernetes, Metadata, Seconds, Source, Timestamped, involved_pod,
+};
 use super::{FailingPod, Scenario, ScenarioRecord, Stream, Truth};
 use crate::time::Timestamp;
 
-/// Kubernetes' letters for generated names, and the ten of them that pod template hashes use.
-const SUFFIX_LETTERS: &str = "bcdfghjklmnpqrstvwxz2456789";
-const HASH_LETTERS: &str = "456789bcdf";
 /// kubelet's crash-loop back-off.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+pub(crate) const FIRST_BACK_OFF: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 /// How often kubelet says that it is backing off.
 const BACK_OFF_EVENTS: Duration = Duration::from_secs(12);
 
@@ -55,14 +54,7 @@ pub(super) struct Pod {
 impl Pod {
     /// A line of the pod as Fluent Bit writes it; `None` cannot happen: string keys, finite numbers, no I/O.
     pub(super) fn log_record(&self, at: Timestamp, line: &str, is_error: bool) -> Option<String> {
-        let record = FluentBitRecord {
-            timestamp: at.as_millis() as f64 / 1000.0,
-            stream: if is_error { "stderr" } else { "stdout" },
-            partial: "F",
-            log: line,
-            kubernetes: &self.kubernetes,
-        };
-        serde_json::to_string(&record).ok()
+        serde_json::to_string(&FluentBitRecord::new(at, line, is_error, &self.kubernetes)).ok()
     }
 
     fn failing(&self, first_failure: Timestamp) -> FailingPod {
@@ -189,10 +181,7 @@ impl World {
     /// story ends.
     pub(super) fn crash_loop(&mut self, pod: &Pod, started: Timestamp, last_words: impl Fn(Timestamp) -> Vec<String>) {
         let name = pod.kubernetes.container_name.clone();
-        let message = format!(
-            "Back-off restarting failed container {name} in pod {}_{}({})",
-            pod.kubernetes.pod_name, pod.kubernetes.namespace_name, pod.kubernetes.pod_id
-        );
+        let message = pod.kubernetes.back_off();
         let mut back_offs = Series::of_kubelet(&mut self.rng, "BackOff", "Warning", message);
         let mut starts = Series::of_kubelet(&mut self.rng, "Started", "Normal", format!("Started container {name}"));
         let mut started = started;
@@ -245,7 +234,7 @@ impl World {
             event_type: series.event_type,
             reporting_component: "kubelet",
             reporting_instance: &kubernetes.host,
-            ..event(series.reason, &series.message, metadata, involved_pod(kubernetes))
+            ..EventRecord::new(series.reason, &series.message, metadata, involved_pod(kubernetes))
         };
         self.push(at, Stream::Events, serde_json::to_string(&record).ok());
     }
@@ -265,7 +254,7 @@ impl World {
             event_time: Some(Timestamped(at)),
             reporting_component: "default-scheduler",
             reporting_instance: "default-scheduler-kube-scheduler-5f6d8c9b47-l2vqz",
-            ..event(reason, message, metadata, involved_pod(kubernetes))
+            ..EventRecord::new(reason, message, metadata, involved_pod(kubernetes))
         };
         self.push(at, Stream::Events, serde_json::to_string(&record).ok());
     }
@@ -295,7 +284,7 @@ impl World {
             first_timestamp: Some(Seconds(at)),
             last_timestamp: Some(Seconds(at)),
             count: Some(1),
-            ..event("ScalingReplicaSet", &message, metadata, object)
+            ..EventRecord::new("ScalingReplicaSet", &message, metadata, object)
         };
         self.push(at, Stream::Events, serde_json::to_string(&record).ok());
     }
@@ -322,40 +311,5 @@ pub(super) struct Series {
 impl Series {
     pub(super) fn of_kubelet(rng: &mut Rng, reason: &'static str, event_type: &'static str, message: String) -> Self {
         Series { reason, event_type, message, uid: rng.uuid(), name_part: rng.hex(16), first: None, count: 0 }
-    }
-}
-
-fn event<'r>(
-    reason: &'r str,
-    message: &'r str,
-    metadata: Metadata<'r>,
-    involved_object: InvolvedObject<'r>,
-) -> EventRecord<'r> {
-    EventRecord {
-        kind: "Event",
-        api_version: "v1",
-        metadata,
-        involved_object,
-        reason,
-        message,
-        source: Source { component: "", host: "" },
-        first_timestamp: None,
-        last_timestamp: None,
-        count: None,
-        event_type: "Normal",
-        event_time: None,
-        reporting_component: "",
-        reporting_instance: "",
-    }
-}
-
-fn involved_pod(pod: &Kubernetes) -> InvolvedObject<'_> {
-    InvolvedObject {
-        kind: "Pod",
-        namespace: &pod.namespace_name,
-        name: &pod.pod_name,
-        uid: &pod.pod_id,
-        api_version: "v1",
-        field_path: Some(format!("spec.containers{{{}}}", pod.container_name)),
     }
 }

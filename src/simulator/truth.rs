@@ -31,6 +31,9 @@ pub struct Fault {
     pub suspect: Suspect,
     /// Other names for the same cause: the image that a bad revision brought.
     pub also_right: Vec<Suspect>,
+    /// What was right to accuse while the fault was still smaller, in that order: the verdict may begin there, and must
+    /// not end there. Empty for a fault that did not grow.
+    pub grew_from: Vec<Suspect>,
     /// Whether what was written is enough to decide it; else an abstention (`suspected`, or no word) is the right answer.
     pub decidable: bool,
     /// Pods that were seen to fail, by the first line or event that shows it.
