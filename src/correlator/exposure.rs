@@ -89,7 +89,7 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         machine_like: machine_like(view, members),
         pool_nodes: setting.pool_nodes.clone(),
         while_running: manner == Manner::Running,
-        doubtful: are_old(view, members) || manner == Manner::Running && are_mere_crashes(view, members),
+        doubtful: are_old(view, members) || are_mere_crashes(view, members, manner != Manner::Starting),
     };
     Some(Group { case, onset, newest })
 }
@@ -183,7 +183,8 @@ fn was_running(view: &View<'_>, setting: &Setting, pod: &PodKey) -> bool {
         return false;
     };
     let long_seen = failing.first.since(facts.first_seen) > FRESH_SLACK;
-    let was_there = setting.sees_placements && facts.placed.is_none() && facts.started.is_none();
+    let started_before = facts.started.is_some_and(|at| at <= failing.first);
+    let was_there = setting.sees_placements && facts.placed.is_none() && !started_before;
     long_seen || was_there
 }
 

@@ -95,10 +95,13 @@ pub fn are_old(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
     failing.filter(|failing| failing.chronic).count() * 2 > members.len()
 }
 
-/// Whether all that is known is that programs crashed, and fewer than two of them again.
-pub fn are_mere_crashes(view: &View<'_>, members: &BTreeSet<PodKey>) -> bool {
-    let failing = members.iter().filter_map(|pod| view.failures.pods.get(pod));
-    machine_like(view, members) < 1.0 && failing.filter(|failing| crashed_again(view, failing)).count() < 2
+/// Whether all that is known is that programs crashed, and fewer than two of them again. `had_run`: they did not fail as
+/// they started, which happens to any program now and then.
+pub fn are_mere_crashes(view: &View<'_>, members: &BTreeSet<PodKey>, had_run: bool) -> bool {
+    let failing = || members.iter().filter_map(|pod| view.failures.pods.get(pod));
+    let untold_why = || failing().all(|failing| failing.rules.keys().all(|rule| view.generic_rules.contains(rule)));
+    let mere = members.len() < 3 && untold_why() || had_run && machine_like(view, members) < 1.0;
+    mere && failing().filter(|failing| crashed_again(view, failing)).count() < 2
 }
 
 /// One crash may leave several lines, and a word of kubelet's that it will wait before the next start.

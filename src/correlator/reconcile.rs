@@ -35,6 +35,9 @@ struct Found {
 #[derive(Debug, Default)]
 struct Findings {
     pods: BTreeSet<PodKey>,
+    /// Pods that match a rule which crossed its trigger, but elsewhere: too few to be a finding of their own, and company
+    /// for those that are.
+    company: BTreeSet<PodKey>,
     nodes: BTreeSet<Arc<str>>,
 }
 
@@ -54,16 +57,22 @@ impl Correlator {
     fn findings(&self, now: Timestamp) -> Findings {
         let windows = self.options.windows;
         let mut findings = Findings::default();
+        let (mut crossed, mut below) = (BTreeSet::new(), Vec::new());
         for ((node, rule), window) in &self.windows {
             let Some(rule) = self.rules.get(rule) else { continue };
             let within = rule.trigger.within.unwrap_or(windows.size).min(windows.size);
             let count = window.count(windows.slide, now, within);
             let enough_pods = rule.accuses == Accuses::Node || count.pods >= rule.trigger.pods as usize;
-            if count.matches == 0 || count.matches < u64::from(rule.trigger.matches) || !enough_pods {
+            if count.matches == 0 {
+                continue;
+            }
+            if count.matches < u64::from(rule.trigger.matches) || !enough_pods {
+                below.push((rule, window, within));
                 continue;
             }
             match (rule.accuses, node) {
                 (Accuses::Pod, _) => {
+                    crossed.insert(&rule.id);
                     let pods = window.pods(windows.slide, now, within);
                     findings.pods.extend(pods.filter(|pod| self.fails(pod, now)).cloned());
                 }
@@ -73,7 +82,19 @@ impl Correlator {
                 (Accuses::Node, _) => {}
             }
         }
+        for (rule, window, within) in below {
+            if rule.accuses == Accuses::Pod && crossed.contains(&rule.id) {
+                let pods = window.pods(windows.slide, now, within);
+                let pods = pods.filter(|pod| self.matched_again(pod, &rule.id) && self.fails(pod, now));
+                findings.company.extend(pods.cloned());
+            }
+        }
+        findings.company.retain(|pod| !findings.pods.contains(pod));
         findings
+    }
+
+    fn matched_again(&self, pod: &PodKey, rule: &Arc<str>) -> bool {
+        self.failures.pods.get(pod).and_then(|failing| failing.rules.get(rule)).is_some_and(|stat| stat.matches >= 2)
     }
 
     fn fails(&self, pod: &PodKey, now: Timestamp) -> bool {
@@ -93,14 +114,17 @@ impl Correlator {
     fn explanations(&self, findings: &Findings, now: Timestamp) -> Vec<Found> {
         let view = self.view(findings, now);
         let mut found = Vec::new();
-        for group in exposure::groups(&view, &findings.pods) {
+        let failing = &findings.pods | &findings.company;
+        let is_finding = |explanation: &Explanation| !explanation.failing.is_disjoint(&findings.pods);
+        for group in exposure::groups(&view, &failing) {
             let explanations = localizer::explain(&group.case);
             // Pods that fail alike in several places at once may be the beginning of something wider.
             let spreads = explanations.len() > 1
                 && now.since(group.newest) < SPREAD_PAUSE
                 && now.since(group.onset) < SPREAD_PATIENCE;
             let onset = group.onset;
-            found.extend(explanations.into_iter().map(|explanation| Found { explanation, onset, spreads }));
+            let explanations = explanations.into_iter().filter(is_finding);
+            found.extend(explanations.map(|explanation| Found { explanation, onset, spreads }));
         }
         found.sort_by(|a, b| b.explanation.best.probability.total_cmp(&a.explanation.best.probability));
         found

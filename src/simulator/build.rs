@@ -106,7 +106,7 @@ fn add_nodes(cluster: &mut Cluster, rng: &mut Rng, count: usize, pools_matter: b
         let pool = index % pools;
         let os = if windows == Some(pool) { Os::Windows } else { Os::Linux };
         let name = names.name(rng, os, pool, index / pools, index);
-        let pool = names::node_pool(&name).map(|pool| pool.pool.to_owned());
+        let pool = names::node_pool(&name).map(str::to_owned);
         cluster.nodes.push(Node { name, pool, os, takes_pods: true });
     }
 }

@@ -62,7 +62,7 @@ impl CommonFactor {
         let node = shared(&pods, |pod| pod.node.clone()).map(Suspect::Node);
         let workload = || shared(&pods, |pod| Some(Arc::clone(&pod.workload)).filter(|name| !name.is_empty()));
         let image = || shared(&pods, |pod| pod.image.clone());
-        let pool = || shared(&pods, |pod| Some(names::node_pool(pod.node.as_deref()?)?.pool.into()));
+        let pool = || shared(&pods, |pod| Some(names::node_pool(pod.node.as_deref()?)?.into()));
         node.or_else(|| workload().map(Suspect::Workload))
             .or_else(|| image().map(Suspect::Image))
             .or_else(|| pool().map(Suspect::NodePool))

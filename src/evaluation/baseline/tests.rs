@@ -30,6 +30,7 @@ fn report(second: i64, failing: &[(&str, &str, &str, &str)]) -> Report {
         node: named(node),
         workload: (*workload).into(),
         image: named(image),
+        node_pool: None,
     });
     let matches = (0..failing.len() as u32).map(|pod| Match {
         partition: 0,
