@@ -111,6 +111,10 @@ struct ReplayArguments {
     /// The cluster of records that name none
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// Tell on stderr, for each alert, why it says what it says: the hypotheses that were compared, the pods that spoke
+    /// for and against, and what would change the verdict
+    #[arg(long)]
+    explain: bool,
     /// One record a line, `.gz` and `.zst` too; - is stdin
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -243,6 +247,7 @@ mod tests {
             "evaluate --kinds node,healthy --seeds 5 --first-seed 3 --jobs 2 --nodes 40 --rules r -c f --failures",
             "evaluate --set held-out --json f --plots d --document m",
             "simulate --kind node --seed 7 --nodes 40 --out d",
+            "replay --explain a.ndjson",
             "rules check d",
             "rules check d --corpus a.log --corpus b.gz",
             "rules test d",

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 mod aftermath;
 mod census;
+mod explained;
 mod exposure;
 mod failures;
 mod grouping;
@@ -26,6 +27,9 @@ mod story;
 mod watermark;
 mod window;
 
+pub use explained::{
+    Comparison, Explained, LeftOut, Manner, Reason, Speaker, State, VerdictSetting, Witness, Witnesses,
+};
 use failures::{Bounds, Failures};
 use incident::Incident;
 use inventory::{Inventory, PodKey};
@@ -40,6 +44,8 @@ pub struct Options {
     pub limits: Limits,
     /// The section `localization`; the correlator normalises them.
     pub priors: Priors,
+    /// Whether each alert comes with its explanation; takes memory and time while something fails.
+    pub explain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,6 +168,8 @@ struct EventSeen {
 pub struct Outcome {
     /// In the order in which they are to be sent.
     pub alerts: Vec<Alert>,
+    /// With [`Options::explain`] one for each alert, in the same order; else none.
+    pub explanations: Vec<Explained>,
     pub counts: Counts,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::correlator::{self, Correlator, Counts};
+use crate::correlator::{self, Correlator, Counts, Explained};
 use crate::decode::{Input, Rejected};
 use crate::record::{Partition, Record};
 use crate::report::Report;
@@ -26,6 +26,8 @@ pub struct Engine {
 pub struct Flushed {
     pub reports: Vec<Report>,
     pub alerts: Vec<Alert>,
+    /// One for each alert, if they were asked for.
+    pub explanations: Vec<Explained>,
     pub counts: Counts,
 }
 
@@ -72,6 +74,7 @@ impl Engine {
             });
             let outcome = correlator.apply(report);
             flushed.alerts.extend(outcome.alerts);
+            flushed.explanations.extend(outcome.explanations);
             flushed.counts += outcome.counts;
         }
         flushed.reports = reports;

@@ -21,13 +21,17 @@ use std::sync::Arc;
 
 use crate::alert::{Evidence, Scope, Suspect};
 
+mod account;
 mod priors;
 mod ranking;
 mod reading;
+mod what_if;
 
+pub use account::{Account, Doubt, Hypothesis, Refused, account};
 pub use priors::Priors;
 pub use ranking::rank;
 use reading::Reading;
+pub use what_if::{Change, MOST_RUNNING, Setting, WhatIf, what_if};
 
 /// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not. Pods that did not and
 /// have the same in common with failing ones may be counted together; what they share with no failing pod is then
@@ -127,17 +131,36 @@ const MAX_CANDIDATES: usize = 50;
 /// one is taken; each fault's probability is discounted by that of the other reading. It is computed with the pods of
 /// the other faults set aside, so that two faults at the same time do not make each other doubtful.
 pub fn explain(case: &Case) -> Vec<Explanation> {
+    let (suspects, trust) = likelier_reading(case);
+    let mut faults: Vec<Explanation> =
+        suspects.iter().filter_map(|suspect| shared_fault(case, suspect, &suspects, trust)).collect();
+    faults.extend(isolated_faults(&left_over(case, &suspects)));
+    faults
+}
+
+/// The suspects of the likelier reading, and how much likelier than the other it is: 0.5 to 1.
+fn likelier_reading(case: &Case) -> (Vec<Suspect>, f64) {
     let wide = search(case, |_| true);
     let narrow = search(case, |scope| matches!(scope, Scope::Node | Scope::Workload | Scope::Image));
     let (chosen, other) = if wide.score >= narrow.score { (wide, narrow) } else { (narrow, wide) };
     let same = chosen.suspects == other.suspects;
     let trust = if same { 1.0 } else { 1.0 / (1.0 + (other.score - chosen.score).exp()) };
-    let mut faults: Vec<Explanation> =
-        chosen.suspects.iter().filter_map(|suspect| shared_fault(case, suspect, &chosen.suspects, trust)).collect();
+    (chosen.suspects, trust)
+}
+
+/// The case without what the suspects hold.
+fn left_over(case: &Case, suspects: &[Suspect]) -> Case {
     let mut rest = case.clone();
-    rest.pods.retain(|pod| !chosen.suspects.iter().any(|suspect| covers(suspect, pod)));
-    faults.extend(isolated_faults(&rest));
-    faults
+    rest.pods.retain(|pod| !suspects.iter().any(|suspect| covers(suspect, pod)));
+    rest
+}
+
+/// The case without the failing pods that only other suspects hold.
+fn set_aside(case: &Case, suspect: &Suspect, all: &[Suspect]) -> Case {
+    let mut alone = case.clone();
+    let others = || all.iter().filter(|other| *other != suspect);
+    alone.pods.retain(|pod| !pod.failing || covers(suspect, pod) || !others().any(|other| covers(other, pod)));
+    alone
 }
 
 /// Adds the suspect that raises the joint probability most, until none does.
@@ -158,9 +181,7 @@ fn search(case: &Case, allowed: impl Fn(Scope) -> bool) -> Reading {
 
 /// One of the faults of a reading, ranked with the failing pods of the others set aside.
 fn shared_fault(case: &Case, suspect: &Suspect, all: &[Suspect], trust: f64) -> Option<Explanation> {
-    let mut alone = case.clone();
-    let others = || all.iter().filter(|other| *other != suspect);
-    alone.pods.retain(|pod| !pod.failing || covers(suspect, pod) || !others().any(|other| covers(other, pod)));
+    let alone = set_aside(case, suspect, all);
     let mut candidates = rank(&alone);
     let at = candidates.iter().position(|ranked| ranked.suspect == *suspect)?;
     candidates[at].probability *= trust;

@@ -17,6 +17,7 @@ use crate::record::Partition;
 use crate::scanner::Slot;
 use crate::time::Timestamp;
 
+mod explain;
 mod progress;
 pub mod source;
 mod summary;
@@ -51,10 +52,19 @@ struct Input {
 ///
 /// # Errors
 /// A file that cannot be read, or `out` that cannot be written to. Bad records are no errors: they are counted.
-pub fn run(
+pub fn run(files: &[PathBuf], engine: Engine, out: &mut dyn Write, max_line_bytes: usize) -> Result<Summary, Error> {
+    run_explained(files, engine, out, &mut io::sink(), max_line_bytes)
+}
+
+/// The same; why each alert says what it says goes to `explanations` as text, if the engine was asked to explain.
+///
+/// # Errors
+/// Those of [`run`]; that `explanations` cannot be written to is none.
+pub fn run_explained(
     files: &[PathBuf],
     mut engine: Engine,
     out: &mut dyn Write,
+    explanations: &mut dyn Write,
     max_line_bytes: usize,
 ) -> Result<Summary, Error> {
     let mut inputs = open(files, &mut engine, max_line_bytes)?;
@@ -62,9 +72,17 @@ pub fn run(
     let mut summary = Summary::of(inputs.len());
     while let Some(input) = furthest_behind(&mut inputs, &engine) {
         read_chunk(input, &mut engine, &mut summary)?;
-        for alert in summary.add_flush(engine.flush()) {
+        let mut flushed = engine.flush();
+        let mut explained = std::mem::take(&mut flushed.explanations).into_iter();
+        for alert in summary.add_flush(flushed) {
             serde_json::to_writer(&mut *out, &alert).map_err(io::Error::from)?;
             out.write_all(b"\n")?;
+            if let Some(explained) = explained.next() {
+                let mut text = Vec::new();
+                explain::write(&mut text, &alert, &explained)?;
+                // Where stderr is gone there is nobody to tell.
+                let _ = bar.pause(|| explanations.write_all(&text));
+            }
         }
         bar.update();
     }

@@ -2,6 +2,10 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use faultline::scenario::{self, Stream};
+use faultline::time::Timestamp;
 
 /// Runs faultline in an empty directory that `files` (name, text) are written to.
 fn faultline(arguments: &[&str], files: &[(&str, &str)], variables: &[(&str, &str)]) -> Output {
@@ -182,6 +186,41 @@ fn rules_are_measured_and_their_results_written() {
     assert_eq!(text(&tested.stdout), "ok      x: 1 example\n1 example of 1 rule: all as expected\n");
     let results = std::fs::read_to_string(directory.path().join("results.xml")).unwrap();
     assert!(results.contains("<testcase classname=\"x\" name=\"match: oops\"/>"), "{results}");
+}
+
+/// The founding case as files: what a replay says on stdout is the same with and without its explanation.
+#[test]
+fn a_replay_explains_itself_on_stderr() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Timestamp::parse_rfc3339("2026-03-01T08:00:00Z").unwrap();
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let scenario = scenario::founding_case(start, 7, minutes(5), minutes(5));
+    for (stream, name) in [(Stream::Logs, "logs.ndjson"), (Stream::Events, "events.ndjson")] {
+        let records = scenario.records.iter().filter(|record| record.stream == stream);
+        let text: String = records.map(|record| format!("{}\n", record.value)).collect();
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let replay = |flags: &[&str]| {
+        let arguments = [&["replay", "logs.ndjson", "events.ndjson"], flags].concat();
+        command(directory.path()).args(arguments).output().unwrap()
+    };
+    let (plain, explained) = (replay(&[]), replay(&["--explain"]));
+    assert_eq!((text(&plain.stdout), plain.status.code()), (text(&explained.stdout), Some(0)));
+    assert!(plain.stdout.ends_with(b"}\n"), "an alert came");
+
+    let said = text(&explained.stderr);
+    assert!(said.ends_with(&text(&plain.stderr)), "the summary comes last:\n{said}");
+    let node = scenario.truth.node.as_deref().unwrap();
+    let table: Vec<&str> = said.lines().skip_while(|line| !line.trim().starts_with("SUSPECT")).collect();
+    assert!(table[1].trim().starts_with(&format!("node {node}")) && table[1].trim().ends_with("ok"), "{said}");
+    // It is told at the second failing pod.
+    for pod in scenario.truth.failing.iter().take(2) {
+        assert!(said.contains(&format!("{}/{}", pod.namespace, pod.pod)), "{} is not named:\n{said}", pod.pod);
+    }
+    for line in ["Confirmed: ", "nothing in common", "Comparable pods that run well", "What would change it"] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    assert!(!said.contains('\u{1b}'), "no colours where stderr is no terminal");
 }
 
 #[test]

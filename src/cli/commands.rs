@@ -22,7 +22,7 @@ use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
 use crate::simulator::{self, Setup};
 use crate::telemetry;
-use crate::{demo, laboratory, replay, rules_command, scanner};
+use crate::{correlator, demo, laboratory, replay, rules_command, scanner};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -98,9 +98,13 @@ fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
     let options = scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner };
     let max_line_bytes = options.limits.record_bytes;
-    let engine = Engine::new(Matcher::new(rules), options, settings.correlator);
+    let correlator = correlator::Options { explain: arguments.explain, ..settings.correlator };
+    let engine = Engine::new(Matcher::new(rules), options, correlator);
     let mut out = io::stdout().lock();
-    let summary = replay::run(&arguments.files, engine, &mut out, max_line_bytes).map_err(Failure::running)?;
+    // Not locked: warnings go there meanwhile.
+    let mut err = anstream::stderr();
+    let summary = replay::run_explained(&arguments.files, engine, &mut out, &mut err, max_line_bytes);
+    let summary = summary.map_err(Failure::running)?;
     if !quiet {
         // Where stderr is gone there is nobody to tell.
         let _ = writeln!(io::stderr(), "{summary}");

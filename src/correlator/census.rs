@@ -7,10 +7,15 @@ use std::sync::Arc;
 use crate::localizer::{Exposed, Population};
 use crate::time::Timestamp;
 
+use super::explained::{Witness, Witnesses};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
 /// Where pods fail to start, so many that merely go on running say as much against a wide fault as one that started.
 const BYSTANDERS_PER_WITNESS: u64 = 4;
+
+/// An explanation tells apart so many workloads on nodes, and names so many pods of each.
+const MOST_WITNESSES: usize = 1000;
+const MOST_NAMES: usize = 2;
 
 pub struct Census<'a> {
     workloads: Numbers<'a>,
@@ -142,6 +147,31 @@ impl<'a> Census<'a> {
             *counts.entry(Traits { pool, ..Traits::default() }).or_default() += count;
         }
         counts.into_iter().map(|(traits, count)| self.exposed(traits, count)).collect()
+    }
+
+    /// The running pods that `comparable` accepts, for people: those that share a workload or a node with failing ones.
+    pub fn witnesses(&self, struck: &Struck, comparable: impl Fn(&Running<'_>) -> bool) -> Witnesses {
+        let mut alike: BTreeMap<(u32, u32), Witness> = BTreeMap::new();
+        let mut others = 0;
+        for pod in self.running.iter().filter(|pod| comparable(pod)) {
+            let key = (pod.traits.workload, pod.traits.node);
+            let is_full = alike.len() >= MOST_WITNESSES && !alike.contains_key(&key);
+            if is_full || !struck.has_workload(pod) && !struck.has_node(pod) {
+                others += 1;
+                continue;
+            }
+            let witness = alike.entry(key).or_insert_with(|| Witness {
+                workload: Arc::clone(&pod.facts.workload),
+                node: pod.facts.node.clone(),
+                count: 0,
+                names: Vec::new(),
+            });
+            witness.count += 1;
+            if witness.names.len() < MOST_NAMES {
+                witness.names.push(Arc::clone(&pod.facts.name));
+            }
+        }
+        Witnesses { alike: alike.into_values().collect(), others }
     }
 
     /// The running pods that `is_one` accepts, as evidence against wide suspects only: each pool's count for a part, and

@@ -11,6 +11,7 @@ use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
 use super::census::{Census, Running, Struck};
+use super::explained::Witnesses;
 use super::failures::Failures;
 use super::grouping::{are_mere_crashes, are_old, coincidence, is_dated, linked, machine_like};
 use super::inventory::{Inventory, PodFacts, PodKey};
@@ -29,6 +30,9 @@ pub struct Group {
     /// When the first and the newest of its pods began to fail.
     pub onset: Timestamp,
     pub newest: Timestamp,
+    pub manner: Manner,
+    /// Who runs well; nobody unless it is to be explained.
+    pub witnesses: Witnesses,
 }
 
 /// What [`groups`] looks at besides the failing pods.
@@ -40,6 +44,8 @@ pub struct View<'a> {
     pub generic_rules: &'a BTreeSet<Arc<str>>,
     pub rules: &'a RuleSet,
     pub priors: Priors,
+    /// Whether the cases will be explained.
+    pub explain: bool,
     /// When the watch began.
     pub began: Timestamp,
     /// Pods first seen before this were there when the watch began: their start is unknown.
@@ -68,17 +74,24 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
     let struck = census.struck(&failing);
     let oldest_start = onset.saturating_sub(FRESH_SLACK);
     let manner = manner(view, setting, members);
+    let mut witnesses = Witnesses::default();
     let (mut healthy, population) = match manner {
         Manner::Running | Manner::Unknown => (census.alike(&struck, |_| true), census.population(view.inventory)),
         Manner::Starting => {
             let is_comparable = comparable_starts(members, &struck, view, oldest_start);
             let mut healthy = census.alike(&struck, &is_comparable);
             healthy.extend(census.bystanders(|pod| !is_comparable(pod)));
+            if view.explain {
+                witnesses = census.witnesses(&struck, &is_comparable);
+            }
             (healthy, census.starting(&struck, oldest_start))
         }
     };
     if manner != Manner::Starting {
         healthy.extend(setting.unheard_of());
+        if view.explain {
+            witnesses = census.witnesses(&struck, |_| true);
+        }
     }
     let case = Case {
         pods: failing.into_iter().chain(healthy).collect(),
@@ -91,7 +104,7 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         while_running: manner == Manner::Running,
         doubtful: are_old(view, members) || are_mere_crashes(view, members, manner != Manner::Starting),
     };
-    Some(Group { case, onset, newest })
+    Some(Group { case, onset, newest, manner, witnesses })
 }
 
 /// What the groups of one evaluation have in common.
@@ -134,8 +147,8 @@ impl Setting {
 }
 
 /// How the members of a group came to fail: what most of them did.
-#[derive(Clone, Copy, PartialEq)]
-enum Manner {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
     /// They ran, and were struck.
     Running,
     /// They failed as they started.

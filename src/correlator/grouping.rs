@@ -12,7 +12,7 @@ use super::failures::{Failing, ONSET_MEMORY};
 use super::inventory::PodKey;
 
 /// Failing pods that share a signature belong together when each began to fail within this of another.
-const LINK: Duration = Duration::from_secs(300);
+pub const LINK: Duration = Duration::from_secs(300);
 /// kubelet's longest crash-loop back-off, and a little: a crash-looping pod is heard of once in this time.
 const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(330);
 /// A pod that was heard of for this long before it failed had been well.
@@ -20,7 +20,7 @@ const SEEN_WELL: Duration = Duration::from_secs(30);
 /// The lines of one crash come within this.
 const ONE_CRASH: Duration = Duration::from_secs(5);
 /// Coincidences happen, whatever the rates say.
-const LEAST_COINCIDENCE: f64 = 0.01;
+pub const LEAST_COINCIDENCE: f64 = 0.01;
 
 /// Connected components: a shared signature, and onsets at most [`LINK`] apart.
 pub fn linked(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<BTreeSet<PodKey>> {
@@ -46,7 +46,10 @@ pub fn linked(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<BTreeSet<P
 }
 
 /// The rules that say why the pod fails; all of them where none does.
-fn telling_rules<'a>(failing: &'a Failing, generic: &'a BTreeSet<Arc<str>>) -> impl Iterator<Item = &'a Arc<str>> + 'a {
+pub fn telling_rules<'a>(
+    failing: &'a Failing,
+    generic: &'a BTreeSet<Arc<str>>,
+) -> impl Iterator<Item = &'a Arc<str>> + 'a {
     let only_generic = failing.rules.keys().all(|rule| generic.contains(rule));
     failing.rules.keys().filter(move |rule| only_generic || !generic.contains(*rule))
 }
@@ -77,7 +80,7 @@ pub fn coincidence(view: &View<'_>, members: &BTreeSet<PodKey>, onset: Timestamp
 
 /// Pods a second that begin to match the rule in the ordinary course of things: what was seen before the onset, on top
 /// of an expectation by severity that counts as half an hour of watching.
-fn base_rate(view: &View<'_>, rule: &Arc<str>, onset: Timestamp) -> f64 {
+pub fn base_rate(view: &View<'_>, rule: &Arc<str>, onset: Timestamp) -> f64 {
     let expected = match view.rules.get(rule).map(|rule| rule.severity) {
         _ if view.generic_rules.contains(rule) => 3.0,
         Some(Severity::Critical) => 0.5,

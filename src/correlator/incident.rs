@@ -1,6 +1,7 @@
 //! An incident: one fault that has been told, from its first alert to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::{Suspect, Verdict};
@@ -11,6 +12,7 @@ use crate::time::Timestamp;
 use super::Alerts;
 use super::aftermath::Aftermath;
 pub use super::aftermath::Fate;
+use super::explained::Grounds;
 use super::inventory::PodKey;
 
 /// The failing set must have doubled for this long a pause before it is worth another message.
@@ -30,6 +32,8 @@ pub struct Incident {
     /// Every pod that failed as part of it.
     pub members: BTreeMap<PodKey, Exposed>,
     pub notes: Vec<String>,
+    /// What `best` comes from, if it is to be explained.
+    pub grounds: Option<Arc<Grounds>>,
     /// What the last message said, for deciding about the next.
     told: Told,
 }
@@ -68,6 +72,7 @@ impl Incident {
             onset,
             members: BTreeMap::new(),
             notes: Vec::new(),
+            grounds: None,
             told: Told { at: now, failing: 0, verdict, severity },
         }
     }

@@ -9,6 +9,7 @@ use crate::localizer::{self, Explanation, Exposed, Ranked};
 use crate::signature::{Accuses, Severity};
 use crate::time::Timestamp;
 
+use super::explained::Grounds;
 use super::exposure::{self, View};
 use super::incident::{Incident, dedup_key};
 use super::inventory::PodKey;
@@ -29,6 +30,7 @@ struct Found {
     explanation: Explanation,
     onset: Timestamp,
     spreads: bool,
+    grounds: Option<Arc<Grounds>>,
 }
 
 /// What crossed its trigger at one evaluation.
@@ -123,8 +125,9 @@ impl Correlator {
                 && now.since(group.newest) < SPREAD_PAUSE
                 && now.since(group.onset) < SPREAD_PATIENCE;
             let onset = group.onset;
-            let explanations = explanations.into_iter().filter(is_finding);
-            found.extend(explanations.map(|explanation| Found { explanation, onset, spreads }));
+            let grounds = view.explain.then(|| Arc::new(Grounds::of(&view, &group, &failing)));
+            let part = |explanation| Found { explanation, onset, spreads, grounds: grounds.clone() };
+            found.extend(explanations.into_iter().filter(is_finding).map(part));
         }
         found.sort_by(|a, b| b.explanation.best.probability.total_cmp(&a.explanation.best.probability));
         found
@@ -138,13 +141,14 @@ impl Correlator {
             generic_rules: &self.generic_rules,
             rules: &self.rules,
             priors: self.options.priors,
+            explain: self.options.explain,
             began: self.began.unwrap_or(now),
             known_since: self.began.unwrap_or(now).saturating_add(self.options.alerts.warm_up),
             now,
         }
     }
 
-    fn is_known(&self, now: Timestamp) -> bool {
+    pub(super) fn is_known(&self, now: Timestamp) -> bool {
         self.began.is_some_and(|began| now.since(began) >= self.options.alerts.warm_up)
     }
 
@@ -156,7 +160,7 @@ impl Correlator {
 
     /// Finds the incident that an explanation belongs to, or opens one when it is time to.
     fn place(&mut self, found: &Found, now: Timestamp, outcome: &mut Outcome) {
-        let Found { explanation, onset, spreads } = found;
+        let Found { explanation, onset, spreads, grounds } = found;
         let best = &explanation.best;
         let sure = best.probability >= self.options.alerts.min_probability && best.guarded;
         let confirmed = sure && self.is_known(now);
@@ -164,6 +168,9 @@ impl Correlator {
         let key = dedup_key(&self.cluster, &best.suspect);
         if let Some(incident) = self.incidents.get_mut(&key) {
             update(incident, explanation, confirmed);
+            if incident.best == *best {
+                incident.grounds.clone_from(grounds);
+            }
             return join(incident, pods);
         }
         let (told, untold): (Vec<_>, Vec<_>) = pods.iter().cloned().partition(|pod| self.is_told(pod));
@@ -178,7 +185,7 @@ impl Correlator {
         let last_word = sure && self.watermarks.all_ended();
         let at_once = (confirmed || last_word) && !matches!(best.suspect, Suspect::Pod(_));
         if at_once || self.is_due(explanation, *onset, now) {
-            self.open(explanation, confirmed, *onset, pods, now, outcome);
+            self.open(found, confirmed, pods, now, outcome);
         }
     }
 
@@ -215,22 +222,16 @@ impl Correlator {
         rules.filter_map(|id| self.rules.get(id)).map(|rule| rule.severity).max().unwrap_or(Severity::Info)
     }
 
-    fn open(
-        &mut self,
-        explanation: &Explanation,
-        confirmed: bool,
-        onset: Timestamp,
-        pods: Vec<Exposed>,
-        now: Timestamp,
-        outcome: &mut Outcome,
-    ) {
+    fn open(&mut self, found: &Found, confirmed: bool, pods: Vec<Exposed>, now: Timestamp, outcome: &mut Outcome) {
         // Pushing out an open one would only make it open again.
         if self.incidents.len() >= self.options.limits.incidents.max(1) {
             outcome.counts.untold_incidents += 1;
             return;
         }
+        let explanation = &found.explanation;
         let best = &explanation.best;
-        let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, onset, now);
+        let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, found.onset, now);
+        incident.grounds.clone_from(&found.grounds);
         if confirmed {
             incident.verdict = Verdict::Confirmed;
         } else if !self.is_known(now) {
@@ -243,7 +244,7 @@ impl Correlator {
         self.supersede(&incident, explanation, now, outcome);
         incident.severity = self.incident_severity(&incident);
         incident.mark_told(now);
-        outcome.alerts.push(self.alert(&incident, Status::Firing, now));
+        self.tell(&incident, self.alert(&incident, Status::Firing, now), outcome);
         self.incidents.insert(incident.dedup_key.clone(), incident);
     }
 
@@ -259,7 +260,7 @@ impl Correlator {
                 old.notes = vec![format!("superseded by {}", new.dedup_key)];
                 let mut alert = self.alert(&old, Status::Resolved, now);
                 alert.superseded_by = Some(new.dedup_key.clone());
-                outcome.alerts.push(alert);
+                self.tell(&old, alert, outcome);
             }
         }
     }
@@ -280,7 +281,8 @@ impl Correlator {
         let best = Ranked { suspect, probability: NODE_SIGNAL_PROBABILITY, evidence, guarded: critical };
         let confirmed = critical && best.probability >= self.options.alerts.min_probability && self.is_known(now);
         let explanation = Explanation { candidates: vec![best.clone()], best, failing: BTreeSet::new() };
-        self.open(&explanation, confirmed, onset, Vec::new(), now, outcome);
+        let found = Found { explanation, onset, spreads: false, grounds: None };
+        self.open(&found, confirmed, Vec::new(), now, outcome);
     }
 
     /// Resolves what is over and tells again where there is news.
@@ -298,13 +300,13 @@ impl Correlator {
             if let Some(reason) = incident.is_over(&standing, now, &self.options.alerts) {
                 incident.notes.push(format!("resolved: {reason}"));
                 self.settle(&incident, now);
-                outcome.alerts.push(self.alert(&incident, Status::Resolved, now));
+                self.tell(&incident, self.alert(&incident, Status::Resolved, now), outcome);
                 continue;
             }
             incident.severity = incident.severity.max(self.incident_severity(&incident));
             if incident.has_news(now, self.options.alerts.renotify) {
                 incident.mark_told(now);
-                outcome.alerts.push(self.alert(&incident, Status::Firing, now));
+                self.tell(&incident, self.alert(&incident, Status::Firing, now), outcome);
             }
             self.incidents.insert(key, incident);
         }

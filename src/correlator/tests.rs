@@ -5,6 +5,7 @@ use crate::alert::{Scope, Status, Verdict};
 use crate::record::Partition;
 use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
+mod explained;
 mod noise;
 mod rule_change;
 mod words;
@@ -48,6 +49,7 @@ struct Cluster {
     /// Healthy pods: workload and node by name; each logs every second.
     running: BTreeMap<String, (String, String)>,
     alerts: Vec<Alert>,
+    explanations: Vec<Explained>,
     counts: Counts,
 }
 
@@ -72,6 +74,7 @@ impl Cluster {
             offset: 0,
             running: BTreeMap::new(),
             alerts: Vec::new(),
+            explanations: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -138,6 +141,7 @@ impl Cluster {
     fn apply(&mut self, report: &Report) {
         let outcome = self.correlator.apply(report);
         self.alerts.extend(outcome.alerts);
+        self.explanations.extend(outcome.explanations);
         self.counts += outcome.counts;
     }
 

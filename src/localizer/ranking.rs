@@ -7,6 +7,7 @@ use statrs::function::beta::ln_beta;
 
 use crate::alert::{Evidence, Suspect};
 
+use super::account::Doubt;
 use super::{Case, Exposed, Ranked, covers};
 
 /// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
@@ -77,8 +78,8 @@ pub(super) struct Tally<'a> {
     /// Those among them that are comparable.
     comparable: u64,
     pub(super) failing: u64,
-    workloads: BTreeSet<&'a Arc<str>>,
-    nodes: BTreeSet<&'a Arc<str>>,
+    pub(super) workloads: BTreeSet<&'a Arc<str>>,
+    pub(super) nodes: BTreeSet<&'a Arc<str>>,
 }
 
 impl<'a> Tally<'a> {
@@ -97,17 +98,12 @@ impl<'a> Tally<'a> {
 pub fn rank(case: &Case) -> Vec<Ranked> {
     let tallies = tally(&case.pods);
     let Some(whole) = tallies.get(&Suspect::Cluster) else { return Vec::new() };
-    let (all_failing, all_exposed) = (whole.failing, whole.exposed);
     let mut scored: Vec<(f64, Ranked)> = Vec::new();
     for (suspect, tally) in tallies.iter().filter(|(suspect, tally)| is_shared(case, suspect, tally)) {
-        let outside = (all_failing - tally.failing, all_exposed - tally.exposed);
-        let ln_likelihood = ln_inside(case, suspect, tally.failing, tally.exposed)
-            + OUTSIDE.ln_marginal(outside.0, outside.1)
-            + ln_coincidence(case, 1 + outside.0);
         let evidence = Evidence {
             failing_pods: tally.failing,
             exposed_pods: tally.comparable,
-            failing_elsewhere: outside.0,
+            failing_elsewhere: whole.failing - tally.failing,
             exposed_elsewhere: whole.comparable - tally.comparable,
             workloads: tally.workloads.len() as u64,
         };
@@ -115,9 +111,9 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
             suspect: suspect.clone(),
             probability: 0.0,
             evidence,
-            guarded: guard(case, suspect, tally, whole),
+            guarded: guard(case, suspect, tally, whole).is_ok(),
         };
-        scored.push((prior(case, suspect).ln() + ln_likelihood, ranked));
+        scored.push((weight(case, suspect, tally, whole).ln(), ranked));
     }
     scored.extend(isolated(case, whole));
     merge_nested(case, &mut scored);
@@ -154,8 +150,33 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
         workloads: 1,
     };
     let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
-    let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed) + ln_coincidence(case, whole.failing);
-    Some((case.priors.isolated.ln() + ln_likelihood, ranked))
+    Some((weight(case, &ranked.suspect, whole, whole).ln(), ranked))
+}
+
+/// The factors of a hypothesis's probability, up to one that all hypotheses share.
+#[derive(Clone, Copy)]
+pub(super) struct Weight {
+    pub(super) prior: f64,
+    pub(super) ln_likelihood: f64,
+    pub(super) ln_coincidence: f64,
+}
+
+impl Weight {
+    fn ln(self) -> f64 {
+        self.prior.ln() + self.ln_likelihood + self.ln_coincidence
+    }
+}
+
+pub(super) fn weight(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> Weight {
+    let prior = prior(case, suspect);
+    if let Suspect::Pod(_) = suspect {
+        let ln_likelihood = OUTSIDE.ln_marginal(whole.failing, whole.exposed);
+        return Weight { prior, ln_likelihood, ln_coincidence: ln_coincidence(case, whole.failing) };
+    }
+    let outside = (whole.failing - tally.failing, whole.exposed - tally.exposed);
+    let ln_likelihood =
+        ln_inside(case, suspect, tally.failing, tally.exposed) + OUTSIDE.ln_marginal(outside.0, outside.1);
+    Weight { prior, ln_likelihood, ln_coincidence: ln_coincidence(case, 1 + outside.0) }
 }
 
 pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
@@ -174,32 +195,39 @@ pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
     }
 }
 
-/// A wide suspect that is at fault strikes everywhere before long.
-fn is_struck_widely(case: &Case, suspect: &Suspect, nodes: usize) -> bool {
-    let all = match suspect {
+/// How many nodes a wide suspect has; one that is at fault strikes most of them before long.
+fn nodes_of(case: &Case, suspect: &Suspect) -> usize {
+    match suspect {
         Suspect::NodePool(pool) => case.pool_nodes.get(pool).copied().unwrap_or(0),
         _ => case.population.nodes,
-    };
-    nodes * 2 >= all
+    }
 }
 
 /// What must hold beside the probability before a verdict is called confirmed.
-fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> bool {
+pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> Result<(), Doubt> {
     if case.doubtful && !matches!(suspect, Suspect::Pod(_)) {
-        return false;
+        return Err(Doubt::Stale);
     }
     let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
+    let holds = |condition: bool, doubt: Doubt| if condition { Ok(()) } else { Err(doubt) };
     match suspect {
+        Suspect::Node(node) if case.accused_nodes.contains(node) => Ok(()),
         // One workload that fails on one node may be the workload's own fault.
-        Suspect::Node(node) => case.accused_nodes.contains(node) || (pods >= 2 && workloads >= 2),
-        // Two of many that crash while they run may be chance.
-        Suspect::Workload(_) => pods >= 2 && nodes >= 2 && (!case.while_running || pods * 3 >= tally.exposed),
+        Suspect::Node(_) => holds(pods >= 2, Doubt::OnePod).and(holds(workloads >= 2, Doubt::OneWorkload)),
+        Suspect::Workload(_) => {
+            // Two of many that crash while they run may be chance.
+            let much = !case.while_running || pods * 3 >= tally.exposed;
+            let few = Doubt::FewOfMany { failing: pods, exposed: tally.exposed };
+            holds(pods >= 2, Doubt::OnePod).and(holds(nodes >= 2, Doubt::OneNode)).and(holds(much, few))
+        }
         // Where nobody is known to be well, that all fail proves nothing, unless they are many.
         Suspect::NodePool(_) | Suspect::Cluster => {
-            is_struck_widely(case, suspect, nodes) && (pods >= MANY || pods < whole.comparable)
+            let of = nodes_of(case, suspect);
+            holds(nodes * 2 >= of, Doubt::NarrowlyStruck { nodes, of })
+                .and(holds(pods >= MANY || pods < whole.comparable, Doubt::NobodyKnownWell))
         }
         // What makes these a hypothesis is enough.
-        Suspect::Pod(_) | Suspect::Image(_) => true,
+        Suspect::Pod(_) | Suspect::Image(_) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 /// `count` pods of a workload on a node.
-fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed> {
+pub(super) fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed> {
     let pool = if node.starts_with("win") { "win" } else { "linux" };
     (0..count)
         .map(|at| Exposed {
@@ -17,7 +17,7 @@ fn pods(workload: &str, node: &str, count: usize, failing: bool) -> Vec<Exposed>
         .collect()
 }
 
-fn case(pods: Vec<Vec<Exposed>>) -> Case {
+pub(super) fn case(pods: Vec<Vec<Exposed>>) -> Case {
     let pool_nodes = BTreeMap::from([("win".into(), 3), ("linux".into(), 5)]);
     let population = Population { nodes: 5, workloads: 20, images: 20, pools: 2 };
     Case { coincidence: 0.05, pool_nodes, ..Case::of(pods.concat(), population) }

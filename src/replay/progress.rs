@@ -28,6 +28,11 @@ impl Progress {
         self.bar.set_position(self.files.iter().map(source::Progress::read_bytes).sum());
     }
 
+    /// Takes the bar away while something else is written to stderr.
+    pub fn pause<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -42,6 +42,31 @@ fn replay(files: &[PathBuf]) -> (Vec<Alert>, Vec<u8>, Summary) {
     (alerts.map(|line| serde_json::from_slice(line).unwrap()).collect(), out, summary)
 }
 
+/// Explained: what is told on stderr.
+fn explained(files: &[PathBuf]) -> String {
+    let rules = Arc::new(RuleSet::parse(bundled::RULES).unwrap());
+    let scan = scanner::Options { cluster: "test".into(), limits: Limits::default() };
+    let options = correlator::Options { explain: true, ..correlator::Options::default() };
+    let engine = Engine::new(Matcher::new(rules), scan, options);
+    let mut text = Vec::new();
+    run_explained(files, engine, &mut io::sink(), &mut text, 1 << 20).unwrap();
+    anstream::adapter::strip_str(std::str::from_utf8(&text).unwrap()).to_string()
+}
+
+#[test]
+fn a_verdict_that_is_held_back_says_why_and_what_would_lift_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let seconds = Duration::from_secs;
+    let scenario = scenario::founding_case(start(), 7, seconds(15), seconds(30));
+    let text = explained(&write(&scenario, directory.path()));
+    for line in [
+        "Suspected, not confirmed: the cluster was watched for less than 60 s.",
+        "  once the cluster is watched for 60 s: verdicts may be confirmed",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+    }
+}
+
 #[test]
 fn the_founding_case_names_its_node_within_seconds() {
     let directory = tempfile::tempdir().unwrap();
