@@ -71,8 +71,10 @@ pub struct Case {
     pub pool_nodes: BTreeMap<Arc<str>, usize>,
     /// The pods failed while they ran, not as they started.
     pub while_running: bool,
-    /// Nothing but programs that crashed once, which happens to any now and then, or failures that are old already.
-    pub doubtful: bool,
+    /// Nothing but programs that crashed once, which happens to any now and then.
+    pub mere_crashes: bool,
+    /// Most of the pods had failed for long when they were first heard of.
+    pub old: bool,
 }
 
 impl Case {
@@ -87,7 +89,8 @@ impl Case {
             machine_like: 1.0,
             pool_nodes: BTreeMap::new(),
             while_running: false,
-            doubtful: false,
+            mere_crashes: false,
+            old: false,
         }
     }
 }
@@ -108,6 +111,14 @@ pub struct Ranked {
     pub evidence: Evidence,
     /// Whether the guards allow to call it confirmed.
     pub guarded: bool,
+    /// Other names for it: suspects that hold the very same pods.
+    pub same_pods: Vec<Suspect>,
+}
+
+impl Ranked {
+    fn is(&self, suspect: &Suspect) -> bool {
+        self.suspect == *suspect || self.same_pods.contains(suspect)
+    }
 }
 
 /// One fault and the failing pods that it explains.
@@ -183,11 +194,11 @@ fn search(case: &Case, allowed: impl Fn(Scope) -> bool) -> Reading {
 fn shared_fault(case: &Case, suspect: &Suspect, all: &[Suspect], trust: f64) -> Option<Explanation> {
     let alone = set_aside(case, suspect, all);
     let mut candidates = rank(&alone);
-    let at = candidates.iter().position(|ranked| ranked.suspect == *suspect)?;
+    let at = candidates.iter().position(|ranked| ranked.is(suspect))?;
     candidates[at].probability *= trust;
     let best = candidates[at].clone();
     candidates.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.suspect.cmp(&b.suspect)));
-    let at = candidates.iter().position(|ranked| ranked.suspect == *suspect)?;
+    let at = candidates.iter().position(|ranked| ranked.is(suspect))?;
     candidates.truncate(MAX_CANDIDATES.max(at + 1));
     let inside = alone.pods.iter().filter(|pod| pod.failing && covers(suspect, pod));
     let failing = inside.map(|pod| Arc::clone(&pod.pod)).collect();

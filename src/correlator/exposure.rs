@@ -102,7 +102,8 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         machine_like: machine_like(view, members),
         pool_nodes: setting.pool_nodes.clone(),
         while_running: manner == Manner::Running,
-        doubtful: are_old(view, members) || are_mere_crashes(view, members, manner != Manner::Starting),
+        mere_crashes: are_mere_crashes(view, members, manner != Manner::Starting),
+        old: are_old(view, members),
     };
     Some(Group { case, onset, newest, manner, witnesses })
 }

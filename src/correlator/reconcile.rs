@@ -278,7 +278,13 @@ impl Correlator {
             return;
         }
         let evidence = Evidence::default();
-        let best = Ranked { suspect, probability: NODE_SIGNAL_PROBABILITY, evidence, guarded: critical };
+        let best = Ranked {
+            suspect,
+            probability: NODE_SIGNAL_PROBABILITY,
+            evidence,
+            guarded: critical,
+            same_pods: Vec::new(),
+        };
         let confirmed = critical && best.probability >= self.options.alerts.min_probability && self.is_known(now);
         let explanation = Explanation { candidates: vec![best.clone()], best, failing: BTreeSet::new() };
         let found = Found { explanation, onset, spreads: false, grounds: None };

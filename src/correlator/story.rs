@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 use super::Correlator;
 use super::failures::{Failing, RuleStat, add_capture};
-use super::incident::Incident;
+use super::incident::{Incident, describe};
 use super::inventory::PodKey;
 use super::remedy;
 
@@ -185,6 +185,10 @@ impl Correlator {
         let mut notes = incident.notes.clone();
         if let Suspect::Node(node) = &incident.suspect {
             notes.extend(remedy::whereabouts(node).filter(|_| !over));
+        }
+        if !over && !incident.best.same_pods.is_empty() {
+            let names: Vec<String> = incident.best.same_pods.iter().map(describe).collect();
+            notes.push(format!("the same pods are all that could speak for {}", names.join(" and ")));
         }
         let hidden = incident.members.len().saturating_sub(self.options.limits.failing_in_alert);
         if hidden > 0 {

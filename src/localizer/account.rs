@@ -2,18 +2,18 @@
 //!
 //! For people, not for deciding: the same functions as in [`rank`], asked for the parts of their answer.
 
-use std::collections::BTreeMap;
-
 use crate::alert::{Evidence, Scope, Suspect};
 
-use super::ranking::{Tally, guard, is_shared, tally, weight};
-use super::{Case, Ranked, covers, left_over, likelier_reading, rank, set_aside};
+use super::ranking::{guard, is_shared, tally, weight};
+use super::{Case, Ranked, left_over, likelier_reading, rank, set_aside};
 
 /// Why a hypothesis may not be called confirmed, however likely it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Doubt {
-    /// Nothing but programs that crashed once, or failures that are old already.
-    Stale,
+    /// Nothing but programs that crashed once.
+    MereCrashes,
+    /// Few pods, which had failed for long when they were first heard of.
+    Old,
     OnePod,
     /// The failing pods on a node are all of one workload: it may be the workload's own fault.
     OneWorkload,
@@ -48,7 +48,7 @@ pub struct Hypothesis {
     pub guard: Result<(), Doubt>,
     /// A node that says itself that something is wrong with it, which raises its prior.
     pub accuses_itself: bool,
-    /// Wider suspects that hold the very same pods: their probability is part of this one's.
+    /// Other suspects that hold the very same pods: their probability is part of this one's.
     pub same_pods: Vec<Suspect>,
 }
 
@@ -103,11 +103,9 @@ fn hypotheses(case: &Case, suspect: &Suspect) -> Vec<Hypothesis> {
     let tallies = tally(&case.pods);
     let Some(whole) = tallies.get(&Suspect::Cluster) else { return Vec::new() };
     let ranked = rank(case);
-    let twins = twins(case, &tallies, &ranked);
     let open = |ranked: &Ranked| {
         let tally = tallies.get(&ranked.suspect).unwrap_or(whole);
         let weight = weight(case, &ranked.suspect, tally, whole);
-        let same_pods = twins.iter().filter(|(narrow, _)| **narrow == ranked.suspect);
         Hypothesis {
             // Pods that fail alone speak through any of them.
             suspect: match suspect {
@@ -121,25 +119,10 @@ fn hypotheses(case: &Case, suspect: &Suspect) -> Vec<Hypothesis> {
             probability: ranked.probability,
             guard: guard(case, &ranked.suspect, tally, whole),
             accuses_itself: matches!(&ranked.suspect, Suspect::Node(node) if case.accused_nodes.contains(node)),
-            same_pods: same_pods.map(|(_, wide)| (*wide).clone()).collect(),
+            same_pods: ranked.same_pods.clone(),
         }
     };
     ranked.iter().map(open).collect()
-}
-
-/// Suspects that the ranking tells under a narrower name, with that name.
-fn twins<'a>(
-    case: &Case,
-    tallies: &'a BTreeMap<Suspect, Tally<'_>>,
-    ranked: &'a [Ranked],
-) -> Vec<(&'a Suspect, &'a Suspect)> {
-    let is_ranked = |suspect: &Suspect| ranked.iter().any(|ranked| ranked.suspect == *suspect);
-    let merged = tallies.iter().filter(|(suspect, tally)| is_shared(case, suspect, tally) && !is_ranked(suspect));
-    let narrower = |wide: &Suspect| {
-        let same = |narrow: &Suspect| case.pods.iter().all(|pod| covers(narrow, pod) == covers(wide, pod));
-        ranked.iter().map(|ranked| &ranked.suspect).find(|narrow| narrow.scope() != Scope::Pod && same(narrow))
-    };
-    merged.filter_map(|(wide, _)| Some((narrower(wide)?, wide))).collect()
 }
 
 fn refused(case: &Case) -> Vec<Refused> {
@@ -249,8 +232,12 @@ mod tests {
         let one_workload = case(vec![pods("cd", "win1", 3, true), pods("cd", "win0", 6, false)]);
         assert_eq!(doubt(&one_workload, node()), Some(Doubt::OneWorkload));
         assert_eq!(doubt(&one_workload, workload()), Some(Doubt::OneNode));
-        let stale = Case { doubtful: true, ..founding_case() };
-        assert_eq!(doubt(&stale, node()), Some(Doubt::Stale));
+        let stale = Case { mere_crashes: true, ..founding_case() };
+        assert_eq!(doubt(&stale, node()), Some(Doubt::MereCrashes));
+        let old = Case { old: true, ..founding_case() };
+        assert_eq!(doubt(&old, node()), Some(Doubt::Old));
+        let many = case(vec![pods("cd", "win1", 4, true), pods("xdb", "win1", 1, true)]);
+        assert_eq!(doubt(&Case { old: true, ..many }, node()), None, "four old crash-loopers do not meet by chance");
         let few = vec![pods("cd", "win0", 1, true), pods("cd", "win1", 1, true), pods("cd", "n1", 8, false)];
         let few = Case { while_running: true, ..case(few) };
         assert_eq!(doubt(&few, workload()), Some(Doubt::FewOfMany { failing: 2, exposed: 10 }));

@@ -68,6 +68,8 @@ pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bo
     }
 }
 
+/// Fewer pods than this that have failed for days may have met by chance.
+const SOME: u64 = 4;
 /// So many failing pods are no accident, even where no other pod is known.
 const MANY: u64 = 12;
 
@@ -112,6 +114,7 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
             probability: 0.0,
             evidence,
             guarded: guard(case, suspect, tally, whole).is_ok(),
+            same_pods: Vec::new(),
         };
         scored.push((weight(case, suspect, tally, whole).ln(), ranked));
     }
@@ -149,7 +152,13 @@ fn isolated(case: &Case, whole: &Tally<'_>) -> Option<(f64, Ranked)> {
         exposed_elsewhere: whole.comparable - 1,
         workloads: 1,
     };
-    let ranked = Ranked { suspect: Suspect::Pod(Arc::clone(first)), probability: 0.0, evidence, guarded: true };
+    let ranked = Ranked {
+        suspect: Suspect::Pod(Arc::clone(first)),
+        probability: 0.0,
+        evidence,
+        guarded: true,
+        same_pods: Vec::new(),
+    };
     Some((weight(case, &ranked.suspect, whole, whole).ln(), ranked))
 }
 
@@ -205,10 +214,13 @@ fn nodes_of(case: &Case, suspect: &Suspect) -> usize {
 
 /// What must hold beside the probability before a verdict is called confirmed.
 pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> Result<(), Doubt> {
-    if case.doubtful && !matches!(suspect, Suspect::Pod(_)) {
-        return Err(Doubt::Stale);
-    }
     let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
+    match suspect {
+        Suspect::Pod(_) => {}
+        _ if case.mere_crashes => return Err(Doubt::MereCrashes),
+        _ if case.old && pods < SOME => return Err(Doubt::Old),
+        _ => {}
+    }
     let holds = |condition: bool, doubt: Doubt| if condition { Ok(()) } else { Err(doubt) };
     match suspect {
         Suspect::Node(node) if case.accused_nodes.contains(node) => Ok(()),
@@ -231,7 +243,8 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
     }
 }
 
-/// Nested suspects that hold the very same pods are one hypothesis under two names: it keeps the narrower name.
+/// Nested suspects that hold the very same pods are one hypothesis under two names: it keeps the narrower one. Only
+/// where a cluster is a single pool it goes by what the signature speaks of, machines or not.
 ///
 /// Node in pool in cluster, and workload in image, are nested; node and workload are not, there the doubt is real.
 fn merge_nested(case: &Case, scored: &mut Vec<(f64, Ranked)>) {
@@ -240,10 +253,19 @@ fn merge_nested(case: &Case, scored: &mut Vec<(f64, Ranked)>) {
     scored.sort_by(|(_, a), (_, b)| a.suspect.cmp(&b.suspect));
     for (score, ranked) in scored.drain(..) {
         let twin = kept.iter_mut().find(|(_, other)| is_same_nested(case, other, &ranked));
-        match twin {
-            Some((narrower, _)) => *narrower = ln_sum(*narrower, score),
-            None => kept.push((score, ranked)),
+        let Some((narrow_score, narrow)) = twin else {
+            kept.push((score, ranked));
+            continue;
+        };
+        let is_pool = matches!(narrow.suspect, Suspect::NodePool(_));
+        let is_better_name = is_pool && score > *narrow_score && ranked.guarded;
+        *narrow_score = ln_sum(*narrow_score, score);
+        let mut other = ranked;
+        if is_better_name {
+            std::mem::swap(narrow, &mut other);
+            narrow.same_pods.append(&mut other.same_pods);
         }
+        narrow.same_pods.push(other.suspect);
     }
     *scored = kept;
 }

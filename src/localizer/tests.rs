@@ -164,3 +164,26 @@ fn probabilities_sum_to_one_at_any_size() {
         assert!(rank(&case).iter().all(|ranked| ranked.probability.is_finite()));
     }
 }
+
+/// All pods of a cluster of one pool fail.
+fn cluster_of_one_pool(machine_like: f64) -> Case {
+    let failing = ["n1", "n2", "n3", "n4"].map(|node| [pods("a", node, 2, true), pods("b", node, 2, true)].concat());
+    let mut all = failing.to_vec();
+    all.push(["n1", "n2", "n3", "n4"].map(|node| pods("c", node, 1, true)).concat());
+    all.push(pods("d", "n1", 1, false));
+    Case { machine_like, pool_nodes: BTreeMap::from([("linux".into(), 4)]), ..case(all) }
+}
+
+#[test]
+fn a_fault_of_the_only_pool_is_told_under_one_name_or_the_other() {
+    let all = |machine_like| {
+        let explanations = explain(&cluster_of_one_pool(machine_like));
+        assert_eq!(explanations.len(), 1, "{explanations:?}");
+        let best = explanations.into_iter().next().unwrap().best;
+        assert!(best.guarded && best.probability > 0.99, "{best:?}");
+        (best.suspect, best.same_pods)
+    };
+    let pool = || Suspect::NodePool("linux".into());
+    assert_eq!(all(1.0), (pool(), vec![Suspect::Cluster]));
+    assert_eq!(all(0.1), (Suspect::Cluster, vec![pool()]), "what programs say is sooner of the cluster");
+}

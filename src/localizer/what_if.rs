@@ -159,7 +159,7 @@ impl Question<'_> {
         if self.is_confirmed() {
             return answers;
         }
-        if self.case.doubtful {
+        if self.case.mere_crashes || self.case.old {
             answers.push(self.answer(Change::FailAgain));
         }
         if self.case.coincidence > self.setting.coincidence_within_a_minute {
@@ -281,7 +281,7 @@ fn changed(case: &Case, suspect: &Suspect, change: &Change, setting: Setting) ->
         Change::WithoutWorkload { workload, .. } => case.pods.retain(|pod| !pod.failing || pod.workload != *workload),
         Change::WithoutNode { node, .. } => case.pods.retain(|pod| !pod.failing || pod.node.as_ref() != Some(node)),
         Change::BeganTogether => case.coincidence = case.coincidence.min(together),
-        Change::FailAgain => case.doubtful = false,
+        Change::FailAgain => (case.mere_crashes, case.old) = (false, false),
     }
     // Of one pod it makes no sense to ask how close to the others it began.
     if failing < 2 {
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn missing_knowledge_of_the_failures_is_named() {
-        let case = Case { doubtful: true, coincidence: 1.0, ..founding_case() };
+        let case = Case { mere_crashes: true, coincidence: 1.0, ..founding_case() };
         let answers = answers(&case);
         assert!(matches!(answers[0].change, Change::FailAgain) && SETTING.confirms(&answers[0].then), "{answers:?}");
         assert!(matches!(answers[1].change, Change::BeganTogether) && !answers[1].then.guarded, "{answers:?}");

@@ -101,7 +101,8 @@ fn verdict_words(alert: &Alert, explained: &Explained, account: &Account) -> Str
 
 fn doubt_words(doubt: Doubt) -> String {
     match doubt {
-        Doubt::Stale => "crashed only once, or failing for long already".to_owned(),
+        Doubt::MereCrashes => "programs that crashed only once".to_owned(),
+        Doubt::Old => "few, and failing for long already".to_owned(),
         Doubt::OnePod => "one failing pod only".to_owned(),
         Doubt::OneWorkload => "one workload only".to_owned(),
         Doubt::OneNode => "on one node only".to_owned(),
