@@ -1,6 +1,6 @@
 //! Nodes, workloads and pods, and what is planned for each pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::life::Life;
@@ -122,6 +122,21 @@ pub(super) struct Design {
     pub(super) pace: Duration,
 }
 
+impl Design {
+    /// A Deployment like many.
+    pub(super) fn plain(name: String, os: Os) -> Self {
+        Design {
+            namespace: "shop".to_owned(),
+            image: format!("registry.example.com/shop/{name}:1.0.3"),
+            name,
+            controller: Controller::Deployment,
+            os: Some(os),
+            voice: Voice::Json,
+            pace: Duration::from_secs(10),
+        }
+    }
+}
+
 impl Cluster {
     pub(super) fn add_workload(&mut self, rng: &mut Rng, design: Design) -> WorkloadId {
         let Design { namespace, name, controller, os, image, voice, pace } = design;
@@ -213,6 +228,21 @@ impl Cluster {
 
     pub(super) fn residents_on(&self, node: NodeId) -> Vec<PodId> {
         self.residents().filter(|&pod| self.pods[pod].node == node).collect()
+    }
+
+    /// How many residents each workload has.
+    pub(super) fn residents_by_workload(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.workloads.len()];
+        self.residents().for_each(|pod| counts[self.pods[pod].workload] += 1);
+        counts
+    }
+
+    /// Of how many workloads each node has residents.
+    pub(super) fn variety_by_node(&self) -> Vec<usize> {
+        let placed: BTreeSet<_> = self.residents().map(|pod| (self.pods[pod].node, self.pods[pod].workload)).collect();
+        let mut variety = vec![0; self.nodes.len()];
+        placed.iter().for_each(|&(node, _)| variety[node] += 1);
+        variety
     }
 
     /// Pods of the workload that no end is planned for, new ones too.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cluster::{Controller, Design, PodId, WorkloadId};
+use super::cluster::{Controller, Design, Os, PodId, Workload, WorkloadId};
 use super::life::Trouble;
 use super::story::Story;
 use super::symptom::{Habitat, Symptom};
@@ -12,7 +12,7 @@ const CRON_INTERVAL_MS: u64 = 300_000;
 
 impl Story {
     /// Crash-loopers with other symptoms than the faults', a pod that prints a bad line all the time, single crashes,
-    /// and perhaps jobs and a rollout: none of it in workloads that a fault struck, or on nodes that are broken.
+    /// and perhaps jobs and a rollout: none of it on nodes that are broken, or in workloads that are being changed.
     pub(super) fn add_noise(&mut self) {
         let taken: Vec<&'static Symptom> =
             self.cluster.pods.iter().filter_map(|pod| Some(pod.life.trouble?.symptom)).collect();
@@ -28,7 +28,9 @@ impl Story {
     pub(super) fn add_crash_loopers(&mut self, count: u64, taken: &[&'static Symptom]) {
         for _ in 0..count {
             let quiet = self.quiet_pods();
-            let only: Vec<PodId> = quiet.iter().copied().filter(|&pod| self.siblings(pod) == 1).collect();
+            let sizes = self.cluster.residents_by_workload();
+            let is_only = |pod: &PodId| sizes[self.cluster.pods[*pod].workload] == 1;
+            let only: Vec<PodId> = quiet.iter().copied().filter(is_only).collect();
             let choices = if !only.is_empty() && self.rng.chance(50) { only } else { quiet };
             let (Some(pod), Some(symptom)) =
                 (self.rng.choose(&choices), Habitat::EveryDay.pick_other(&mut self.rng, taken))
@@ -77,18 +79,9 @@ impl Story {
         }
     }
 
-    fn siblings(&self, pod: PodId) -> usize {
-        self.cluster.residents_of(self.cluster.pods[pod].workload).len()
-    }
-
     /// Workloads that nothing happens to, now or later; no DaemonSets or jobs.
     pub(super) fn quiet_workloads(&self) -> Vec<WorkloadId> {
-        let mut quiet: Vec<bool> = self
-            .cluster
-            .workloads
-            .iter()
-            .map(|workload| !matches!(workload.controller, Controller::DaemonSet | Controller::Job))
-            .collect();
+        let mut quiet: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
         for pod in &self.cluster.pods {
             let life = &pod.life;
             quiet[pod.workload] &= life.is_undisturbed() && life.from.is_none() && life.until.is_none();
@@ -96,28 +89,38 @@ impl Story {
         (0..quiet.len()).filter(|&workload| quiet[workload]).collect()
     }
 
-    /// Their pods on nodes that are whole.
+    /// Pods that nothing happens to, on nodes that are whole, of workloads that stay as they are and have no such pod
+    /// yet: two that fail in a workload by chance would look like its fault. Rather not siblings of what a fault broke.
     fn quiet_pods(&self) -> Vec<PodId> {
-        let workloads = self.quiet_workloads();
-        let is_quiet = |pod: &PodId| {
-            let pod = &self.cluster.pods[*pod];
-            self.cluster.nodes[pod.node].takes_pods && workloads.binary_search(&pod.workload).is_ok()
+        let mut fits: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
+        let mut is_well = vec![true; fits.len()];
+        for pod in &self.cluster.pods {
+            let life = &pod.life;
+            let is_odd = life.mumbles.is_some() || life.trouble.is_some_and(|trouble| trouble.is_old);
+            fits[pod.workload] &= life.from.is_none() && life.until.is_none() && !is_odd;
+            is_well[pod.workload] &= life.trouble.is_none();
+        }
+        let is_quiet = |id: &PodId| {
+            let pod = &self.cluster.pods[*id];
+            fits[pod.workload] && self.cluster.nodes[pod.node].takes_pods && pod.life.is_undisturbed()
         };
-        (0..self.cluster.pods.len()).filter(is_quiet).collect()
+        let quiet: Vec<PodId> = (0..self.cluster.pods.len()).filter(is_quiet).collect();
+        let well: Vec<PodId> = quiet.iter().copied().filter(|&pod| is_well[self.cluster.pods[pod].workload]).collect();
+        if well.is_empty() { quiet } else { well }
     }
 
     /// A job every five minutes that speaks for a while and is done.
     fn add_jobs(&mut self) {
         let mut at = self.span.from.saturating_add(self.rng.millis(0, CRON_INTERVAL_MS));
         while at.saturating_add(Duration::from_secs(60)) < self.span.to {
-            let nodes = self.cluster.open_nodes(Some(super::cluster::Os::Linux));
+            let nodes = self.cluster.open_nodes(Some(Os::Linux));
             let Some(node) = self.rng.choose(&nodes) else { return };
             let minute = at.as_millis() / 60_000;
             let design = Design {
                 namespace: "core".to_owned(),
                 name: format!("nightly-report-{minute}"),
                 controller: Controller::Job,
-                os: Some(super::cluster::Os::Linux),
+                os: Some(Os::Linux),
                 image: "registry.example.com/core/report:4.0.1".to_owned(),
                 voice: Voice::Json,
                 pace: Duration::from_secs(2),
@@ -130,4 +133,8 @@ impl Story {
             at = at.saturating_add(Duration::from_millis(CRON_INTERVAL_MS));
         }
     }
+}
+
+fn is_application(workload: &Workload) -> bool {
+    !matches!(workload.controller, Controller::DaemonSet | Controller::Job)
 }
