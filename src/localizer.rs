@@ -22,9 +22,11 @@ use std::sync::Arc;
 use crate::alert::{Evidence, Scope, Suspect};
 
 mod account;
+mod likelihood;
 mod priors;
 mod ranking;
 mod reading;
+mod tally;
 mod what_if;
 
 pub use account::{Account, Doubt, Hypothesis, Refused, account};
@@ -91,6 +93,16 @@ impl Case {
             while_running: false,
             mere_crashes: false,
             old: false,
+        }
+    }
+}
+
+impl Case {
+    /// How many nodes a pool, or the cluster, has.
+    fn nodes_of(&self, suspect: &Suspect) -> usize {
+        match suspect {
+            Suspect::NodePool(pool) => self.pool_nodes.get(pool).copied().unwrap_or(0),
+            _ => self.population.nodes,
         }
     }
 }
@@ -179,7 +191,7 @@ fn search(case: &Case, allowed: impl Fn(Scope) -> bool) -> Reading {
     let mut best = Reading::nothing_shared(case);
     while best.suspects.len() < MAX_FAULTS {
         let candidates = best.candidates(case).into_iter().filter(|(suspect, _)| allowed(suspect.scope()));
-        let scored = candidates.map(|(suspect, counts)| (best.score_with(case, &suspect, counts), suspect, counts));
+        let scored = candidates.map(|(suspect, counts)| (best.score_with(case, counts), suspect, counts));
         // Of equals the first: narrower scopes come first.
         let Some((score, suspect, counts)) = scored.reduce(|a, b| if b.0 > a.0 { b } else { a }) else { break };
         if score <= best.score {

@@ -4,7 +4,8 @@
 
 use crate::alert::{Evidence, Scope, Suspect};
 
-use super::ranking::{guard, is_shared, tally, weight};
+use super::ranking::{guard, is_shared, weight};
+use super::tally::tally;
 use super::{Case, Ranked, left_over, likelier_reading, rank, set_aside};
 
 /// Why a hypothesis may not be called confirmed, however likely it is.
@@ -132,8 +133,8 @@ fn refused(case: &Case) -> Vec<Refused> {
         .map(|(suspect, tally)| Refused {
             suspect: suspect.clone(),
             failing: tally.failing,
-            workloads: tally.workloads.len(),
-            nodes: tally.nodes.len(),
+            workloads: tally.struck_workloads(),
+            nodes: tally.struck_nodes(),
             all_nodes: match suspect {
                 Suspect::NodePool(pool) => case.pool_nodes.get(pool).copied(),
                 Suspect::Cluster => Some(case.population.nodes),

@@ -1,21 +1,13 @@
 //! The likelihood of each hypothesis, its prior, and the guards on its verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-use statrs::function::beta::ln_beta;
 
 use crate::alert::{Evidence, Suspect};
 
 use super::account::Doubt;
-use super::{Case, Exposed, Ranked, covers};
-
-/// Failure rate inside a faulty suspect: three in four as a start, and quick to follow the evidence.
-const INSIDE: Beta = Beta { alpha: 3.0, beta: 1.0 };
-/// Failure rate on a faulty node of pods that were running: anything, sooner little than much.
-const INSIDE_SOME: Beta = Beta { alpha: 0.5, beta: 1.0 };
-/// Failure rate elsewhere: one in a hundred.
-pub(super) const OUTSIDE: Beta = Beta { alpha: 1.0, beta: 100.0 };
+use super::likelihood::{OUTSIDE, ln_inside, ln_sum};
+use super::tally::{Tally, tally};
+use super::{Case, Ranked, covers};
 
 /// How much likelier a node is at fault once it accuses itself.
 const ACCUSED_ODDS: f64 = 50.0;
@@ -25,39 +17,10 @@ pub(super) fn ln_coincidence(case: &Case, causes: u64) -> f64 {
     causes.saturating_sub(1) as f64 * case.coincidence.ln()
 }
 
-#[derive(Clone, Copy)]
-pub(super) struct Beta {
-    alpha: f64,
-    beta: f64,
-}
-
-impl Beta {
-    /// Log of the Beta-Binomial marginal likelihood of a particular set of `k` out of `m`.
-    pub(super) fn ln_marginal(self, k: u64, m: u64) -> f64 {
-        debug_assert!(k <= m);
-        ln_beta(k as f64 + self.alpha, (m - k) as f64 + self.beta) - ln_beta(self.alpha, self.beta)
-    }
-}
-
-/// Log of the marginal likelihood of the failing pods inside a suspect.
-///
-/// A broken node need not strike what runs on it: it may fail those only that start or are restarted, be they few of
-/// many. So a node's rate is drawn from either distribution.
-pub(super) fn ln_inside(case: &Case, suspect: &Suspect, failing: u64, exposed: u64) -> f64 {
-    let mostly = INSIDE.ln_marginal(failing, exposed);
-    match suspect {
-        Suspect::Node(_) if !case.while_running => mostly,
-        Suspect::Node(_) | Suspect::NodePool(_) | Suspect::Cluster => {
-            ln_sum(mostly, INSIDE_SOME.ln_marginal(failing, exposed)) - std::f64::consts::LN_2
-        }
-        _ => mostly,
-    }
-}
-
 /// Whether the suspect can be a hypothesis at all. One failing pod says nothing about what it shares with others, unless
 /// the node speaks up itself; and wide suspects must be struck widely, or any two stray failures would accuse them.
 pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
-    let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
+    let (pods, workloads, nodes) = (tally.failing, tally.struck_workloads(), tally.struck_nodes());
     match suspect {
         Suspect::Node(node) if case.accused_nodes.contains(node) => pods >= 1,
         Suspect::Pod(_) | Suspect::Node(_) | Suspect::Workload(_) => pods >= 2,
@@ -73,29 +36,6 @@ const SOME: u64 = 4;
 /// So many failing pods are no accident, even where no other pod is known.
 const MANY: u64 = 12;
 
-/// Counts of one suspect.
-#[derive(Default)]
-pub(super) struct Tally<'a> {
-    pub(super) exposed: u64,
-    /// Those among them that are comparable.
-    comparable: u64,
-    pub(super) failing: u64,
-    pub(super) workloads: BTreeSet<&'a Arc<str>>,
-    pub(super) nodes: BTreeSet<&'a Arc<str>>,
-}
-
-impl<'a> Tally<'a> {
-    fn add(&mut self, pod: &'a Exposed) {
-        self.exposed += pod.count;
-        self.comparable += if pod.bystander { 0 } else { pod.count };
-        if pod.failing {
-            self.failing += pod.count;
-            self.workloads.insert(&pod.workload);
-            self.nodes.extend(&pod.node);
-        }
-    }
-}
-
 /// All hypotheses about the case, likeliest first; the probabilities sum to one.
 pub fn rank(case: &Case) -> Vec<Ranked> {
     let tallies = tally(&case.pods);
@@ -107,7 +47,7 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
             exposed_pods: tally.comparable,
             failing_elsewhere: whole.failing - tally.failing,
             exposed_elsewhere: whole.comparable - tally.comparable,
-            workloads: tally.workloads.len() as u64,
+            workloads: tally.struck_workloads() as u64,
         };
         let ranked = Ranked {
             suspect: suspect.clone(),
@@ -121,25 +61,6 @@ pub fn rank(case: &Case) -> Vec<Ranked> {
     scored.extend(isolated(case, whole));
     merge_nested(case, &mut scored);
     normalize(scored)
-}
-
-/// Every suspect that holds one of the pods; the cluster always.
-pub(super) fn tally<'p>(pods: impl IntoIterator<Item = &'p Exposed>) -> BTreeMap<Suspect, Tally<'p>> {
-    let mut tallies: BTreeMap<Suspect, Tally<'p>> = BTreeMap::new();
-    tallies.entry(Suspect::Cluster).or_default();
-    for pod in pods {
-        let suspects = [
-            Some(Suspect::Cluster),
-            Some(Suspect::Workload(Arc::clone(&pod.workload))),
-            pod.node.clone().map(Suspect::Node),
-            pod.pool.clone().map(Suspect::NodePool),
-            pod.image.clone().map(Suspect::Image),
-        ];
-        for suspect in suspects.into_iter().flatten() {
-            tallies.entry(suspect).or_default().add(pod);
-        }
-    }
-    tallies
 }
 
 /// The hypothesis that the failing pods have nothing in common; it speaks through the first of them.
@@ -183,8 +104,7 @@ pub(super) fn weight(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &
         return Weight { prior, ln_likelihood, ln_coincidence: ln_coincidence(case, whole.failing) };
     }
     let outside = (whole.failing - tally.failing, whole.exposed - tally.exposed);
-    let ln_likelihood =
-        ln_inside(case, suspect, tally.failing, tally.exposed) + OUTSIDE.ln_marginal(outside.0, outside.1);
+    let ln_likelihood = ln_inside(case, suspect, tally) + OUTSIDE.ln_marginal(outside.0, outside.1);
     Weight { prior, ln_likelihood, ln_coincidence: ln_coincidence(case, 1 + outside.0) }
 }
 
@@ -204,17 +124,9 @@ pub(super) fn prior(case: &Case, suspect: &Suspect) -> f64 {
     }
 }
 
-/// How many nodes a wide suspect has; one that is at fault strikes most of them before long.
-fn nodes_of(case: &Case, suspect: &Suspect) -> usize {
-    match suspect {
-        Suspect::NodePool(pool) => case.pool_nodes.get(pool).copied().unwrap_or(0),
-        _ => case.population.nodes,
-    }
-}
-
 /// What must hold beside the probability before a verdict is called confirmed.
 pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &Tally<'_>) -> Result<(), Doubt> {
-    let (pods, workloads, nodes) = (tally.failing, tally.workloads.len(), tally.nodes.len());
+    let (pods, workloads, nodes) = (tally.failing, tally.struck_workloads(), tally.struck_nodes());
     match suspect {
         Suspect::Pod(_) => {}
         _ if case.mere_crashes => return Err(Doubt::MereCrashes),
@@ -234,7 +146,7 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
         }
         // Where nobody is known to be well, that all fail proves nothing, unless they are many.
         Suspect::NodePool(_) | Suspect::Cluster => {
-            let of = nodes_of(case, suspect);
+            let of = case.nodes_of(suspect);
             holds(nodes * 2 >= of, Doubt::NarrowlyStruck { nodes, of })
                 .and(holds(pods >= MANY || pods < whole.comparable, Doubt::NobodyKnownWell))
         }
@@ -281,11 +193,6 @@ fn is_same_nested(case: &Case, narrow: &Ranked, wide: &Ranked) -> bool {
         && narrow.guarded
         && (a.failing_pods, a.exposed_pods) == (b.failing_pods, b.exposed_pods)
         && case.pods.iter().all(|pod| covers(&narrow.suspect, pod) == covers(&wide.suspect, pod))
-}
-
-fn ln_sum(a: f64, b: f64) -> f64 {
-    let (high, low) = if a >= b { (a, b) } else { (b, a) };
-    high + (low - high).exp().ln_1p()
 }
 
 fn normalize(mut scored: Vec<(f64, Ranked)>) -> Vec<Ranked> {

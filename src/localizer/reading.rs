@@ -2,7 +2,9 @@
 
 use crate::alert::Suspect;
 
-use super::ranking::{self, OUTSIDE, is_shared, ln_coincidence, prior, tally};
+use super::likelihood::{OUTSIDE, ln_inside};
+use super::ranking::{is_shared, ln_coincidence, prior};
+use super::tally::{Counts, Tally, tally};
 use super::{Case, Exposed, covers};
 
 /// A set of faults that together explain the case.
@@ -16,30 +18,32 @@ pub(super) struct Reading {
     outside: Counts,
 }
 
-#[derive(Clone, Copy, Default)]
-pub(super) struct Counts {
-    failing: u64,
-    exposed: u64,
+/// What a suspect would take from the pods that a reading leaves over.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    counts: Counts,
+    /// Its prior and the likelihood of what is inside.
+    ln: f64,
 }
 
 impl Reading {
     /// That all pods fail for reasons of their own.
     pub fn nothing_shared(case: &Case) -> Self {
-        let mut outside = Counts::default();
-        for pod in &case.pods {
-            outside.failing += if pod.failing { pod.count } else { 0 };
-            outside.exposed += pod.count;
-        }
+        let outside = Counts::of(&case.pods);
         let score = case.priors.isolated.ln() + ln_outside(case, outside, 0);
         Reading { suspects: Vec::new(), score, explained: 0.0, outside }
     }
 
     /// Suspects that could explain failing pods which this reading leaves over, narrower scopes first, each with what
     /// it would take from them.
-    pub fn candidates(&self, case: &Case) -> Vec<(Suspect, Counts)> {
+    pub fn candidates(&self, case: &Case) -> Vec<(Suspect, Part)> {
         let tallies = tally(case.pods.iter().filter(|pod| !self.covers(pod)));
         let shared = tallies.into_iter().filter(|(suspect, tally)| is_shared(case, suspect, tally));
-        shared.map(|(suspect, tally)| (suspect, Counts { failing: tally.failing, exposed: tally.exposed })).collect()
+        let part = |suspect: &Suspect, tally: &Tally<'_>| {
+            let ln = prior(case, suspect).ln() + ln_inside(case, suspect, tally);
+            Part { counts: tally.counts(), ln }
+        };
+        shared.map(|(suspect, tally)| (suspect.clone(), part(&suspect, &tally))).collect()
     }
 
     fn covers(&self, pod: &Exposed) -> bool {
@@ -47,27 +51,17 @@ impl Reading {
     }
 
     /// The score with one of the candidates added.
-    pub fn score_with(&self, case: &Case, suspect: &Suspect, inside: Counts) -> f64 {
-        let explained = self.explained + ln_inside(case, suspect, inside);
-        explained + ln_outside(case, self.outside.without(inside), self.suspects.len() + 1)
+    pub fn score_with(&self, case: &Case, inside: Part) -> f64 {
+        let explained = self.explained + inside.ln;
+        explained + ln_outside(case, self.outside.without(inside.counts), self.suspects.len() + 1)
     }
 
-    pub fn add(&mut self, case: &Case, suspect: Suspect, inside: Counts) {
-        self.score = self.score_with(case, &suspect, inside);
-        self.explained += ln_inside(case, &suspect, inside);
-        self.outside = self.outside.without(inside);
+    pub fn add(&mut self, case: &Case, suspect: Suspect, inside: Part) {
+        self.score = self.score_with(case, inside);
+        self.explained += inside.ln;
+        self.outside = self.outside.without(inside.counts);
         self.suspects.push(suspect);
     }
-}
-
-impl Counts {
-    fn without(self, other: Counts) -> Counts {
-        Counts { failing: self.failing - other.failing, exposed: self.exposed - other.exposed }
-    }
-}
-
-fn ln_inside(case: &Case, suspect: &Suspect, inside: Counts) -> f64 {
-    prior(case, suspect).ln() + ranking::ln_inside(case, suspect, inside.failing, inside.exposed)
 }
 
 fn ln_outside(case: &Case, outside: Counts, suspects: usize) -> f64 {

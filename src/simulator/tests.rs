@@ -130,7 +130,7 @@ fn names_tell_what_the_truth_tells() {
                     Suspect::Node(node) => assert_eq!(failure.node, **node, "{setup:?}"),
                     Suspect::Workload(workload) => assert_eq!(failure.workload, **workload, "{setup:?}"),
                     Suspect::NodePool(pool) => {
-                        assert_eq!(names::node_pool(&failure.node).unwrap().pool, &**pool, "{setup:?}");
+                        assert_eq!(names::node_pool(&failure.node).unwrap(), &**pool, "{setup:?}");
                     }
                     _ => {}
                 }
