@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::told::Told;
 use crate::alert::{Scope, Status, Suspect, Verdict};
-use crate::simulator::{Fault, Truth};
+use crate::simulator::{Failure, Fault, Truth};
 use crate::time::{Timestamp, rfc3339};
 
 mod complaint;
@@ -58,8 +58,8 @@ pub struct FaultJudgement {
     pub scope: Scope,
     pub decidable: bool,
     pub found: Found,
-    /// From the second failing pod's first failure to the first confirmed verdict, in event time; below zero where the
-    /// verdict needed no second pod.
+    /// From the second failing pod's first failure (of a fault that grew: the second beyond what it grew from) to the
+    /// first confirmed verdict, in event time; below zero where the verdict needed no second pod.
     pub to_verdict_ms: Option<i64>,
     /// Messages of each right incident, from its first to its last.
     pub messages: Vec<usize>,
@@ -178,10 +178,22 @@ fn judge_fault(
         scope: fault.suspect.scope(),
         decidable: fault.decidable,
         found,
-        to_verdict_ms: confirmed_at.zip(fault.second_failure()).map(|(at, second)| at.as_millis() - second.as_millis()),
+        to_verdict_ms: confirmed_at.zip(knowable_from(fault)).map(|(at, from)| at.as_millis() - from.as_millis()),
         messages: mine.iter().map(|messages| messages.len()).collect(),
         resolution: resolution::judge(truth, fault, &mine, complaints),
     }
+}
+
+/// The second pod's first failure; of a fault that grew, the second beyond what it grew from.
+pub(super) fn knowable_from(fault: &Fault) -> Option<Timestamp> {
+    let covers = |failure: &Failure, suspect: &Suspect| match suspect {
+        Suspect::Pod(name) => failure.pod == **name,
+        Suspect::Node(name) => failure.node == **name,
+        Suspect::Workload(name) => failure.workload == **name,
+        Suspect::Image(_) | Suspect::NodePool(_) | Suspect::Cluster => false,
+    };
+    let beyond = |failure: &&Failure| !fault.grew_from.iter().any(|small| covers(failure, small));
+    fault.failing.iter().filter(beyond).nth(1).map(|failure| failure.first)
 }
 
 /// An incident that names no fault.

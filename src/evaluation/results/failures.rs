@@ -26,7 +26,7 @@ pub(super) fn describe(case: &Case) -> Option<String> {
     for complaint in &judgement.complaints {
         lines.push(format!("  complaint: {complaint}"));
     }
-    lines.extend(case.told.iter().map(|told| format!("  {}", line(told, from, judgement))));
+    lines.extend(case.told.iter().map(|told| format!("  {} {}", mark(told, case, judgement), line(told, from))));
     Some(lines.join("\n") + "\n\n")
 }
 
@@ -87,15 +87,20 @@ fn ended(resolution: Resolution) -> String {
     }
 }
 
-/// One message; what is nobody's fault is marked.
-fn line(told: &Told, from: Timestamp, judgement: &Judgement) -> String {
+/// What the judge took the message's incident for; a blank for what is neither right nor wrong.
+fn mark(told: &Told, case: &Case, judgement: &Judgement) -> char {
+    let is_right = |fault: &Fault| fault.suspect == told.suspect || fault.also_right.contains(&told.suspect);
     let stray = judgement.stray.iter().find(|stray| stray.suspect == told.suspect);
-    let mark = match stray.map(|stray| stray.kind) {
+    match stray.map(|stray| stray.kind) {
         Some(StrayKind::Wrong) => '!',
         Some(StrayKind::Transient) => '~',
         Some(StrayKind::Extra) => '?',
+        None if case.truth.faults.iter().any(is_right) => '=',
         None => ' ',
-    };
+    }
+}
+
+fn line(told: &Told, from: Timestamp) -> String {
     let status = match (told.status, told.verdict) {
         (Status::Firing, Verdict::Confirmed) => "confirmed",
         (Status::Firing, Verdict::Suspected) => "suspected",
@@ -103,7 +108,7 @@ fn line(told: &Told, from: Timestamp, judgement: &Judgement) -> String {
     };
     let by = told.superseded_by.as_ref().map(|by| format!(" -> {by}")).unwrap_or_default();
     let who = name(&told.suspect);
-    format!("{mark}{:>6} {status:9} {:.3} {who}{by} | {}", offset(told.at, from), told.probability, told.summary)
+    format!("{:>6} {status:9} {:.3} {who}{by} | {}", offset(told.at, from), told.probability, told.summary)
 }
 
 fn name(suspect: &Suspect) -> String {
