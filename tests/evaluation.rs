@@ -21,16 +21,18 @@ fn bench() -> Bench {
 }
 
 /// Small clusters: more of them are watched in the same time.
-const NODES: usize = 6;
+const NODES: usize = 5;
 
 const CASES: &[(Kind, u64)] = &[
     (Kind::CrashLoopers, 1),
-    (Kind::Rollout, 1),
-    (Kind::Node2, 1),
-    (Kind::NodePool, 1),
-    (Kind::Workload, 1),
-    (Kind::TwoFaults, 1),
-    (Kind::RecoverRestart, 1),
+    (Kind::Rollout, 5),
+    (Kind::NodeTwoPods, 4),
+    (Kind::NodeThreePods, 5),
+    (Kind::NodePool, 3),
+    (Kind::Workload, 2),
+    (Kind::TwoFaults, 3),
+    (Kind::RecoverRestart, 5),
+    (Kind::Silence, 2),
 ];
 
 #[test]
