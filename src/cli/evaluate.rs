@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum, value_parser};
 use super::commands::{load_rules, settings};
 use super::{ConfigFile, Failure, kind};
 use crate::bundled::RuleSource;
-use crate::evaluate_command;
+use crate::evaluate_command::{self, Document};
 use crate::evaluation::{Bench, Pace, Results, SeedSet, THRESHOLD};
 use crate::scanner;
 use crate::settings::Flag;
@@ -127,6 +127,7 @@ impl EvaluateArguments {
 }
 
 pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
+    let document = arguments.document.as_deref().map(Document::open).transpose().map_err(Failure::usage)?;
     let settings = settings(&arguments.config, &arguments.flags())?;
     let bench = Bench {
         rules: Arc::new(load_rules(RuleSource::of(&settings))?),
@@ -143,11 +144,11 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
         seeds: arguments.seeds_in_words(),
         threshold: arguments.threshold.get(),
     };
-    tell(arguments, &results).map_err(Failure::running)
+    tell(arguments, document.as_ref(), &results).map_err(Failure::running)
 }
 
 /// First what is shown, so that a folder that cannot be written to does not hide it.
-fn tell(arguments: &EvaluateArguments, results: &Results) -> anyhow::Result<()> {
+fn tell(arguments: &EvaluateArguments, document: Option<&Document>, results: &Results) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if arguments.failures {
         out.write_all(results.failures().as_bytes())?;
@@ -159,8 +160,8 @@ fn tell(arguments: &EvaluateArguments, results: &Results) -> anyhow::Result<()> 
     if let Some(folder) = &arguments.plots {
         evaluate_command::write_plots(folder, results)?;
     }
-    if let Some(path) = &arguments.document {
-        evaluate_command::write_document(path, results)?;
+    if let Some(document) = document {
+        document.write(results)?;
     }
     Ok(())
 }
