@@ -44,14 +44,14 @@ impl Results {
 
     /// For a document; `folder` is where the plots are, seen from it.
     pub fn to_markdown(&self, folder: &str) -> String {
-        let mut text = format!("`{}`\n\n{} {}\n", self.command, self.seeds, self.watched());
+        let mut text = format!("`{}`\n\n{} {}", self.command, self.seeds, self.watched());
         let mut part = |title: &str, body: &str| text.push_str(&format!("\n### {title}\n\n{body}"));
         part("All kinds together", &self.by_approach().to_markdown());
-        part("faultline by kind", &self.by_kind().to_markdown());
-        part("Beside the baselines", &self.side_by_side().to_markdown());
         let plots = self.plots();
         let pictures = plots.iter().map(|plot| format!("![{}]({folder}/{})\n", plot.title, plot.name));
         part("In pictures", &pictures.collect::<Vec<_>>().join("\n"));
+        part("faultline by kind", &self.by_kind().to_markdown());
+        part("Beside the baselines", &self.side_by_side().to_markdown());
         part("The kinds", &tables::kinds(&self.kinds()).to_markdown());
         text
     }
