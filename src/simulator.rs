@@ -59,9 +59,16 @@ pub struct SimulatedRecord {
     pub value: String,
 }
 
+/// Pods of large clusters speak less often, so that a story fits in memory.
+const MOST_CHATTER_LINES: u64 = 400_000;
+
 /// Lives through what the setup asks for.
 pub fn simulate(setup: &Setup) -> Simulation {
-    let mut story = Story::begin(setup, &faults::frame(setup.kind));
+    tell(setup, MOST_CHATTER_LINES)
+}
+
+fn tell(setup: &Setup, most_chatter_lines: u64) -> Simulation {
+    let mut story = Story::begin(setup, &faults::frame(setup.kind), most_chatter_lines);
     faults::stage(&mut story);
     let again = story.live();
     let entries = story.journal.take_entries();
@@ -69,3 +76,6 @@ pub fn simulate(setup: &Setup) -> Simulation {
     let truth = judge::judge(&story, &delivered.entries, &again);
     Simulation { partitions: delivered.partitions, truth }
 }
+
+#[cfg(test)]
+mod tests;

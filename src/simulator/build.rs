@@ -242,7 +242,10 @@ pub(super) fn ensure_workloads(cluster: &mut Cluster, rng: &mut Rng, node: NodeI
             is_app(workload) && workload.os == os && !there.contains(id)
         };
         let choices: Vec<_> = (0..cluster.workloads.len()).filter(fits).collect();
-        let Some(workload) = rng.choose(&choices) else { return };
+        let workload = rng.choose(&choices).unwrap_or_else(|| {
+            let name = format!("tenant-{}", cluster.workloads.len());
+            cluster.add_workload(rng, Design::plain(name, cluster.nodes[node].os))
+        });
         cluster.add_pod(rng, workload, node);
     }
 }

@@ -122,6 +122,21 @@ pub(super) struct Design {
     pub(super) pace: Duration,
 }
 
+impl Design {
+    /// A Deployment like many.
+    pub(super) fn plain(name: String, os: Os) -> Self {
+        Design {
+            namespace: "shop".to_owned(),
+            image: format!("registry.example.com/shop/{name}:1.0.3"),
+            name,
+            controller: Controller::Deployment,
+            os: Some(os),
+            voice: Voice::Json,
+            pace: Duration::from_secs(10),
+        }
+    }
+}
+
 impl Cluster {
     pub(super) fn add_workload(&mut self, rng: &mut Rng, design: Design) -> WorkloadId {
         let Design { namespace, name, controller, os, image, voice, pace } = design;

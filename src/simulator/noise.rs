@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cluster::{Controller, Design, PodId, WorkloadId};
+use super::cluster::{Controller, Design, Os, PodId, Workload, WorkloadId};
 use super::life::Trouble;
 use super::story::Story;
 use super::symptom::{Habitat, Symptom};
@@ -12,7 +12,7 @@ const CRON_INTERVAL_MS: u64 = 300_000;
 
 impl Story {
     /// Crash-loopers with other symptoms than the faults', a pod that prints a bad line all the time, single crashes,
-    /// and perhaps jobs and a rollout: none of it in workloads that a fault struck, or on nodes that are broken.
+    /// and perhaps jobs and a rollout: none of it on nodes that are broken, or in workloads that are being changed.
     pub(super) fn add_noise(&mut self) {
         let taken: Vec<&'static Symptom> =
             self.cluster.pods.iter().filter_map(|pod| Some(pod.life.trouble?.symptom)).collect();
@@ -83,12 +83,7 @@ impl Story {
 
     /// Workloads that nothing happens to, now or later; no DaemonSets or jobs.
     pub(super) fn quiet_workloads(&self) -> Vec<WorkloadId> {
-        let mut quiet: Vec<bool> = self
-            .cluster
-            .workloads
-            .iter()
-            .map(|workload| !matches!(workload.controller, Controller::DaemonSet | Controller::Job))
-            .collect();
+        let mut quiet: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
         for pod in &self.cluster.pods {
             let life = &pod.life;
             quiet[pod.workload] &= life.is_undisturbed() && life.from.is_none() && life.until.is_none();
@@ -96,12 +91,15 @@ impl Story {
         (0..quiet.len()).filter(|&workload| quiet[workload]).collect()
     }
 
-    /// Their pods on nodes that are whole.
+    /// Pods that nothing happens to, on nodes that are whole, of workloads that stay as they are; siblings may fail.
     fn quiet_pods(&self) -> Vec<PodId> {
-        let workloads = self.quiet_workloads();
-        let is_quiet = |pod: &PodId| {
-            let pod = &self.cluster.pods[*pod];
-            self.cluster.nodes[pod.node].takes_pods && workloads.binary_search(&pod.workload).is_ok()
+        let mut stays: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
+        for pod in &self.cluster.pods {
+            stays[pod.workload] &= pod.life.from.is_none() && pod.life.until.is_none();
+        }
+        let is_quiet = |id: &PodId| {
+            let pod = &self.cluster.pods[*id];
+            stays[pod.workload] && self.cluster.nodes[pod.node].takes_pods && pod.life.is_undisturbed()
         };
         (0..self.cluster.pods.len()).filter(is_quiet).collect()
     }
@@ -110,14 +108,14 @@ impl Story {
     fn add_jobs(&mut self) {
         let mut at = self.span.from.saturating_add(self.rng.millis(0, CRON_INTERVAL_MS));
         while at.saturating_add(Duration::from_secs(60)) < self.span.to {
-            let nodes = self.cluster.open_nodes(Some(super::cluster::Os::Linux));
+            let nodes = self.cluster.open_nodes(Some(Os::Linux));
             let Some(node) = self.rng.choose(&nodes) else { return };
             let minute = at.as_millis() / 60_000;
             let design = Design {
                 namespace: "core".to_owned(),
                 name: format!("nightly-report-{minute}"),
                 controller: Controller::Job,
-                os: Some(super::cluster::Os::Linux),
+                os: Some(Os::Linux),
                 image: "registry.example.com/core/report:4.0.1".to_owned(),
                 voice: Voice::Json,
                 pace: Duration::from_secs(2),
@@ -130,4 +128,8 @@ impl Story {
             at = at.saturating_add(Duration::from_millis(CRON_INTERVAL_MS));
         }
     }
+}
+
+fn is_application(workload: &Workload) -> bool {
+    !matches!(workload.controller, Controller::DaemonSet | Controller::Job)
 }

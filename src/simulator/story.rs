@@ -16,8 +16,6 @@ use crate::time::Timestamp;
 
 /// 2026-11-22T14:00:00Z: as good as any, and always the same.
 const START: Timestamp = Timestamp::from_millis(1_795_356_000_000);
-/// Large clusters speak less often, so that a story fits in memory.
-const MOST_CHATTER_LINES: u64 = 400_000;
 
 pub(super) struct Story {
     pub(super) kind: Kind,
@@ -55,12 +53,12 @@ pub(super) struct Frame {
 }
 
 impl Story {
-    pub(super) fn begin(setup: &Setup, frame: &Frame) -> Self {
+    pub(super) fn begin(setup: &Setup, frame: &Frame, most_chatter_lines: u64) -> Self {
         let mut rng = Rng::new(Rng::new(setup.seed).next() ^ hash(setup.kind.name()));
         let mut cluster = build::build(&mut rng, setup.nodes, frame.wishes);
         let minutes = frame.minutes.unwrap_or_else(|| rng.between(12, 22));
         let length = Duration::from_secs(60 * minutes);
-        build::bound_chatter(&mut cluster, length, MOST_CHATTER_LINES);
+        build::bound_chatter(&mut cluster, length, most_chatter_lines);
         let span = Span { from: START, to: START.saturating_add(length) };
         let manner = manner(&mut rng, frame);
         let journal = Journal::new(rng.next(), manner, span);

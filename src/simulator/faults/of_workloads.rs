@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::of_nodes::quiet_deployments;
 use crate::alert::Suspect;
-use crate::scenario::lines::Voice;
-use crate::simulator::cluster::{Controller, Design, Os, PodId, WorkloadId};
+use crate::simulator::cluster::{Design, Os, PodId, WorkloadId};
 use crate::simulator::story::Story;
 use crate::simulator::symptom::Habitat;
 
@@ -132,15 +131,7 @@ fn grow(story: &mut Story, workload: WorkloadId, pods: usize) -> WorkloadId {
 
 /// A Deployment with three pods, for a cluster that has none to break.
 fn add_workload(story: &mut Story, name: String) -> WorkloadId {
-    let design = Design {
-        namespace: "shop".to_owned(),
-        image: format!("registry.example.com/shop/{name}:1.0.3"),
-        name,
-        controller: Controller::Deployment,
-        os: Some(Os::Linux),
-        voice: Voice::Json,
-        pace: Duration::from_secs(10),
-    };
+    let design = Design::plain(name, Os::Linux);
     let workload = story.cluster.add_workload(&mut story.rng, design);
     grow(story, workload, 3)
 }
