@@ -46,7 +46,7 @@ pub(super) struct EvaluateArguments {
     /// Matches within five minutes from which the baseline of a threshold per node alerts
     #[arg(long, value_name = "N", default_value_t = NonZero::new(THRESHOLD).unwrap_or(NonZero::<usize>::MIN))]
     threshold: NonZero<usize>,
-    /// Show each run that was not perfect: how to repeat it, the truth, the alerts (= right, ! wrong, ~ wrong for less
+    /// Show each run that was not perfect (also slow, talkative, resolved at the wrong time): how to repeat it, the truth, the alerts (= right, ! wrong, ~ wrong for less
     /// than a minute, ? suspected only)
     #[arg(long)]
     failures: bool,

@@ -18,6 +18,10 @@ pub use resolution::Resolution;
 
 /// A wrong verdict that gives way to the right one within this time did little harm.
 const TRANSIENT: Duration = Duration::from_secs(60);
+/// A verdict that takes longer is slow.
+const SOON_MS: i64 = 20_000;
+/// An incident that takes more messages, from start to end, is talkative.
+const FEW_MESSAGES: usize = 3;
 
 /// How one approach did in one run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -113,7 +117,22 @@ impl Judgement {
         self.class == Class::Right
             && self.stray.is_empty()
             && self.complaints.is_empty()
-            && self.faults.iter().all(|fault| !fault.resolution.is_bad())
+            && self
+                .faults
+                .iter()
+                .all(|fault| !fault.resolution.is_bad() && fault.slow_ms().is_none() && fault.talkative().is_none())
+    }
+}
+
+impl FaultJudgement {
+    /// How long the verdict took, if that was too long.
+    pub fn slow_ms(&self) -> Option<i64> {
+        self.to_verdict_ms.filter(|ms| self.decidable && *ms > SOON_MS)
+    }
+
+    /// The messages of its most talkative incident, if they were too many.
+    pub fn talkative(&self) -> Option<usize> {
+        self.messages.iter().copied().max().filter(|most| *most > FEW_MESSAGES)
     }
 }
 

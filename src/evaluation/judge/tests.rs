@@ -87,6 +87,18 @@ fn a_right_confirmed_verdict() {
 }
 
 #[test]
+fn a_slow_verdict_or_a_talkative_incident_can_be_better() {
+    let told = |second| [confirmed(second, &node("x"))];
+    assert!(judge(&broken(), &told(330)).is_perfect());
+    let slow = judge(&broken(), &told(331));
+    assert_eq!((slow.class, slow.faults[0].slow_ms(), slow.is_perfect()), (Class::Right, Some(21_000), false));
+    let talks = |times: i64| -> Vec<Told> { (0..times).map(|at| confirmed(320 + at, &node("x"))).collect() };
+    assert!(judge(&broken(), &talks(3)).is_perfect());
+    let talkative = judge(&broken(), &talks(4));
+    assert_eq!((talkative.faults[0].talkative(), talkative.is_perfect()), (Some(4), false));
+}
+
+#[test]
 fn another_name_for_the_cause_is_as_right() {
     let truth = Truth { faults: vec![Fault { also_right: vec![Suspect::Cluster], ..fault() }], ..peace() };
     let judgement = judge(&truth, &[confirmed(305, &Suspect::Cluster), suspected(320, &node("x"))]);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::alert::{Scope, Status, Suspect, Verdict};
-use crate::evaluation::{Approach, Case, Found, Judgement, Resolution, StrayKind, Told};
+use crate::evaluation::{Approach, Case, FaultJudgement, Found, Judgement, Resolution, StrayKind, Told};
 use crate::simulator::Fault;
 use crate::time::Timestamp;
 
@@ -16,12 +16,7 @@ pub(super) fn describe(case: &Case) -> Option<String> {
     let mut lines = vec![headline(case, judgement), format!("  {}", command(case))];
     let from = case.truth.from;
     for (fault, judged) in case.truth.faults.iter().zip(&judgement.faults) {
-        let found = match judged.found {
-            Found::Confirmed => "confirmed",
-            Found::Suspected => "only suspected",
-            Found::Missed => "missed",
-        };
-        lines.push(format!("  truth: {} => {found}{}", truth(fault, from), ended(judged.resolution)));
+        lines.push(format!("  truth: {} => {}", truth(fault, from), fate(judged)));
     }
     for complaint in &judgement.complaints {
         lines.push(format!("  complaint: {complaint}"));
@@ -74,6 +69,23 @@ fn truth(fault: &Fault, from: Timestamp) -> String {
         since(second),
         since(fault.recovered)
     )
+}
+
+/// What became of the fault; what could be better in capitals.
+fn fate(judged: &FaultJudgement) -> String {
+    let mut text = match judged.found {
+        Found::Confirmed => "confirmed",
+        Found::Suspected => "only SUSPECTED",
+        Found::Missed => "MISSED",
+    }
+    .to_owned();
+    if let Some(ms) = judged.slow_ms() {
+        text.push_str(&format!(", SLOW, {} s", ms / 1000));
+    }
+    if let Some(messages) = judged.talkative() {
+        text.push_str(&format!(", {messages} MESSAGES"));
+    }
+    text + &ended(judged.resolution)
 }
 
 fn ended(resolution: Resolution) -> String {
