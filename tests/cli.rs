@@ -57,6 +57,20 @@ fn a_mistyped_command_or_flag_is_corrected() {
 }
 
 #[test]
+fn a_case_of_an_unknown_kind_or_among_other_files_is_not_simulated() {
+    let output = faultline(&["simulate", "--kind", "nod", "--out", "case"], &[], &[]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message.starts_with("faultline: invalid value 'nod' for '--kind <KIND>'\n  [possible values: healthy, "));
+    assert!(message.contains("tip: ") && message.contains("'node'"), "{message}");
+    assert_fails(
+        &faultline(&["simulate", "--kind", "node", "--out", "case"], &[("case/notes.txt", "mine")], &[]),
+        2,
+        "faultline: case holds notes.txt, which no simulation wrote: name an empty or a new directory\n",
+    );
+}
+
+#[test]
 fn a_missing_command_shows_the_help_and_is_an_error() {
     let output = faultline(&[], &[], &[]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));

@@ -1,6 +1,6 @@
 //! Nodes, workloads and pods, and what is planned for each pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::life::Life;
@@ -228,6 +228,21 @@ impl Cluster {
 
     pub(super) fn residents_on(&self, node: NodeId) -> Vec<PodId> {
         self.residents().filter(|&pod| self.pods[pod].node == node).collect()
+    }
+
+    /// How many residents each workload has.
+    pub(super) fn residents_by_workload(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.workloads.len()];
+        self.residents().for_each(|pod| counts[self.pods[pod].workload] += 1);
+        counts
+    }
+
+    /// Of how many workloads each node has residents.
+    pub(super) fn variety_by_node(&self) -> Vec<usize> {
+        let placed: BTreeSet<_> = self.residents().map(|pod| (self.pods[pod].node, self.pods[pod].workload)).collect();
+        let mut variety = vec![0; self.nodes.len()];
+        placed.iter().for_each(|&(node, _)| variety[node] += 1);
+        variety
     }
 
     /// Pods of the workload that no end is planned for, new ones too.

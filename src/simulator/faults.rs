@@ -60,7 +60,7 @@ pub(super) fn stage(story: &mut Story) {
         Kind::BlackHole => of_nodes::black_hole(story),
         Kind::Workload => drop(of_workloads::everywhere(story)),
         Kind::WorkloadSurge => of_workloads::surge(story),
-        Kind::WorkloadConfig => drop(of_workloads::in_place(story)),
+        Kind::WorkloadConfig => of_workloads::in_place(story),
         Kind::Image => of_workloads::image(story),
         Kind::ClusterDns => of_workloads::dns(story),
         Kind::TwoFaults => two(story),

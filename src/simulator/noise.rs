@@ -28,7 +28,9 @@ impl Story {
     pub(super) fn add_crash_loopers(&mut self, count: u64, taken: &[&'static Symptom]) {
         for _ in 0..count {
             let quiet = self.quiet_pods();
-            let only: Vec<PodId> = quiet.iter().copied().filter(|&pod| self.siblings(pod) == 1).collect();
+            let sizes = self.cluster.residents_by_workload();
+            let is_only = |pod: &PodId| sizes[self.cluster.pods[*pod].workload] == 1;
+            let only: Vec<PodId> = quiet.iter().copied().filter(is_only).collect();
             let choices = if !only.is_empty() && self.rng.chance(50) { only } else { quiet };
             let (Some(pod), Some(symptom)) =
                 (self.rng.choose(&choices), Habitat::EveryDay.pick_other(&mut self.rng, taken))
@@ -77,10 +79,6 @@ impl Story {
         }
     }
 
-    fn siblings(&self, pod: PodId) -> usize {
-        self.cluster.residents_of(self.cluster.pods[pod].workload).len()
-    }
-
     /// Workloads that nothing happens to, now or later; no DaemonSets or jobs.
     pub(super) fn quiet_workloads(&self) -> Vec<WorkloadId> {
         let mut quiet: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
@@ -91,17 +89,24 @@ impl Story {
         (0..quiet.len()).filter(|&workload| quiet[workload]).collect()
     }
 
-    /// Pods that nothing happens to, on nodes that are whole, of workloads that stay as they are; siblings may fail.
+    /// Pods that nothing happens to, on nodes that are whole, of workloads that stay as they are and have no such pod
+    /// yet: two that fail in a workload by chance would look like its fault. Rather not siblings of what a fault broke.
     fn quiet_pods(&self) -> Vec<PodId> {
-        let mut stays: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
+        let mut fits: Vec<bool> = self.cluster.workloads.iter().map(is_application).collect();
+        let mut is_well = vec![true; fits.len()];
         for pod in &self.cluster.pods {
-            stays[pod.workload] &= pod.life.from.is_none() && pod.life.until.is_none();
+            let life = &pod.life;
+            let is_odd = life.mumbles.is_some() || life.trouble.is_some_and(|trouble| trouble.is_old);
+            fits[pod.workload] &= life.from.is_none() && life.until.is_none() && !is_odd;
+            is_well[pod.workload] &= life.trouble.is_none();
         }
         let is_quiet = |id: &PodId| {
             let pod = &self.cluster.pods[*id];
-            stays[pod.workload] && self.cluster.nodes[pod.node].takes_pods && pod.life.is_undisturbed()
+            fits[pod.workload] && self.cluster.nodes[pod.node].takes_pods && pod.life.is_undisturbed()
         };
-        (0..self.cluster.pods.len()).filter(is_quiet).collect()
+        let quiet: Vec<PodId> = (0..self.cluster.pods.len()).filter(is_quiet).collect();
+        let well: Vec<PodId> = quiet.iter().copied().filter(|&pod| is_well[self.cluster.pods[pod].workload]).collect();
+        if well.is_empty() { quiet } else { well }
     }
 
     /// A job every five minutes that speaks for a while and is done.

@@ -74,9 +74,11 @@ const HCS: Symptom = Symptom {
     ),
 };
 
-const GO: Symptom = {
-    let [telling, after @ ..] = GO_PANIC else { panic!() };
-    Symptom { name: "go-panic", shape: Shape::Exits { before: &["starting"], telling: Some(*telling), after } }
+const GO: Symptom = match GO_PANIC {
+    [telling, after @ ..] => {
+        Symptom { name: "go-panic", shape: Shape::Exits { before: &["starting"], telling: Some(*telling), after } }
+    }
+    [] => EXIT,
 };
 const DOTNET: Symptom = Symptom {
     name: "dotnet",
@@ -183,7 +185,8 @@ impl Habitat {
     /// One that the logs alone tell; every habitat has some.
     pub(super) fn pick_logged(self, rng: &mut Rng) -> &'static Symptom {
         let logged: Vec<_> = self.symptoms().iter().filter(|symptom| symptom.is_logged()).collect();
-        *rng.pick(&logged)
+        let &symptom = rng.pick(&logged);
+        symptom
     }
 
     /// One that none of `taken` is.

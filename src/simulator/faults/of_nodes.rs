@@ -213,14 +213,8 @@ fn break_node(story: &mut Story, node: NodeId, symptom: &'static Symptom, percen
 /// One with pods of so many workloads if there is one; rather Windows, where nodes break in stranger ways.
 fn pick_node(story: &mut Story, workloads: usize) -> NodeId {
     let open = story.cluster.open_nodes(None);
-    let variety = |&node: &NodeId| {
-        let mut there: Vec<_> =
-            story.cluster.residents_on(node).iter().map(|&pod| story.cluster.pods[pod].workload).collect();
-        there.sort_unstable();
-        there.dedup();
-        there.len()
-    };
-    let busy: Vec<NodeId> = open.iter().copied().filter(|node| variety(node) >= workloads).collect();
+    let variety = story.cluster.variety_by_node();
+    let busy: Vec<NodeId> = open.iter().copied().filter(|&node| variety[node] >= workloads).collect();
     let busy = if busy.is_empty() { open } else { busy };
     let is_windows = |node: &NodeId| story.cluster.nodes[*node].os == Os::Windows;
     let windows: Vec<NodeId> = busy.iter().copied().filter(is_windows).collect();

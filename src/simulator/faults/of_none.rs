@@ -35,9 +35,10 @@ pub(super) fn rollout(story: &mut Story) {
 pub(super) fn scale_down(story: &mut Story) {
     for _ in 0..story.rng.between(2, 6) {
         let mut workloads = story.quiet_workloads();
-        workloads.retain(|&workload| story.cluster.residents_of(workload).len() > 1);
+        let sizes = story.cluster.residents_by_workload();
+        workloads.retain(|&workload| sizes[workload] > 1);
         let Some(workload) = story.rng.choose(&workloads) else { return };
-        let left = story.rng.between(1, story.cluster.residents_of(workload).len() as u64 - 1) as usize;
+        let left = story.rng.between(1, sizes[workload] as u64 - 1) as usize;
         let at = story.after_onset(0, 180_000);
         story.scale_down(workload, at, left);
     }

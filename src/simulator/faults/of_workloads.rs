@@ -11,15 +11,26 @@ use crate::simulator::symptom::Habitat;
 /// A configuration that all pods read within two minutes.
 const CONFIG_SPREAD: Duration = Duration::from_secs(100);
 
+/// A release that should not have been.
+pub(super) struct BadRelease {
+    pub(super) workload: WorkloadId,
+    pub(super) pods: Vec<PodId>,
+    /// What ran before.
+    pub(super) good_revision: String,
+    pub(super) good_image: String,
+}
+
 /// Every pod of a new revision fails; the old ones are gone.
-pub(super) fn everywhere(story: &mut Story) -> (WorkloadId, Vec<PodId>) {
+pub(super) fn everywhere(story: &mut Story) -> BadRelease {
     let workload = pick_workload(story, 3);
+    let before = &story.cluster.workloads[workload];
+    let (good_revision, good_image) = (before.revision.clone(), before.image.clone());
     let symptom = story.symptom(Habitat::Program);
     let image = story.next_image(workload);
     let at = story.onset;
     let pods = story.recreate(workload, Some(image), at, symptom);
     story.accuse_workload(workload, pods.clone());
-    (workload, pods)
+    BadRelease { workload, pods, good_revision, good_image }
 }
 
 /// Two to four pods of a new revision fail, so the rollout stops; most of the old ones run on.
@@ -44,14 +55,13 @@ pub(super) fn surge(story: &mut Story) {
 }
 
 /// The running pods of a workload break, one soon after the other.
-pub(super) fn in_place(story: &mut Story) -> (WorkloadId, Vec<PodId>) {
+pub(super) fn in_place(story: &mut Story) {
     let workload = pick_workload(story, 3);
     let symptom = story.symptom(Habitat::Program);
     let pods = story.cluster.current_pods(workload);
     let onset = story.onset;
     story.strike(&pods, symptom, onset, CONFIG_SPREAD);
-    story.accuse_workload(workload, pods.clone());
-    (workload, pods)
+    story.accuse_workload(workload, pods);
 }
 
 /// Three workloads run one image, and get its new tag within a minute or two.
@@ -73,7 +83,9 @@ pub(super) fn image(story: &mut Story) {
     let mut failing = Vec::new();
     for workload in workloads {
         for pod in story.cluster.current_pods(workload) {
-            story.cluster.pods[pod].identity.container_image.clone_from(&old);
+            let identity = &mut story.cluster.pods[pod].identity;
+            identity.container_image.clone_from(&old);
+            identity.container_hash = format!("{SHARED}@sha256:{}", story.rng.hex(64));
         }
         failing.extend(story.recreate(workload, Some(new.clone()), at, symptom));
         at = at.saturating_add(story.rng.millis(2_000, 60_000));
@@ -103,12 +115,13 @@ pub(super) fn dns(story: &mut Story) {
 fn pick_workload(story: &mut Story, pods: usize) -> WorkloadId {
     let mut all = quiet_deployments(story, Os::Linux);
     all.extend(quiet_deployments(story, Os::Windows));
+    let sizes = story.cluster.residents_by_workload();
     let large: Vec<WorkloadId> = all
         .iter()
         .copied()
         .filter(|&workload| {
             let spread = story.cluster.open_nodes(story.cluster.workloads[workload].os).len() > 1;
-            spread && (pods..=10).contains(&story.cluster.residents_of(workload).len())
+            spread && (pods..=10).contains(&sizes[workload])
         })
         .collect();
     match story.rng.choose(&large).or_else(|| all.first().copied()) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::of_workloads::BadRelease;
 use super::{of_nodes, of_workloads};
 use crate::simulator::cluster::PodId;
 use crate::simulator::life::Cure;
@@ -11,9 +12,10 @@ use crate::time::Timestamp;
 /// How long a machine takes to boot.
 const BOOT: Duration = Duration::from_secs(70);
 
-/// Between four and seven minutes into the fault someone does something.
+/// Some minutes into the fault someone does something; early enough that six minutes are left after the longest
+/// back-off.
 fn repair_time(story: &mut Story) -> Timestamp {
-    story.after_onset(240_000, 420_000)
+    story.after_onset(240_000, 400_000)
 }
 
 /// The disk is cleared, and each pod's next attempt works; or the node is rebooted, and starts them all.
@@ -60,16 +62,10 @@ fn cure(story: &mut Story, pods: &[PodId], cure: Cure) {
 /// The revision before comes back, under its old name, and the bad pods go.
 pub(super) fn roll_back(story: &mut Story) {
     let at = repair_time(story);
-    let before = |story: &Story| -> Vec<(String, String)> {
-        let workloads = story.cluster.workloads.iter();
-        workloads.map(|workload| (workload.revision.clone(), workload.image.clone())).collect()
-    };
-    let good = before(story);
-    let (workload, bad) = of_workloads::everywhere(story);
-    let Some((revision, image)) = good.get(workload).cloned() else { return };
+    let BadRelease { workload, pods: bad, good_revision, good_image } = of_workloads::everywhere(story);
     let of = &mut story.cluster.workloads[workload];
-    let bad_revision = std::mem::replace(&mut of.revision, revision);
-    of.image = image;
+    let bad_revision = std::mem::replace(&mut of.revision, good_revision);
+    of.image = good_image;
     let places = story.places(workload);
     let step = story.rng.millis(500, 5_000);
     story.new_pods(workload, bad.len(), at, step, &places);
