@@ -30,7 +30,7 @@ const CASES: &[(Kind, u64)] = &[
     (Kind::NodeThreePods, 5),
     (Kind::NodePool, 3),
     (Kind::Workload, 2),
-    (Kind::TwoFaults, 3),
+    (Kind::TwoFaults, 6),
     (Kind::RecoverRestart, 5),
     (Kind::Silence, 2),
 ];
