@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -10,7 +10,7 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use thiserror::Error;
 
-use crate::evaluation::{Bench, Case, Results, replace_marked};
+use crate::evaluation::{Bench, Case, Results, has_marks, replace_marked};
 use crate::simulator::Setup;
 
 #[derive(Debug, Error)]
@@ -64,19 +64,37 @@ fn progress_bar(length: usize) -> ProgressBar {
     bar
 }
 
-/// Puts the results into the Markdown file, and the plots into a folder beside it that is named as the file.
-///
-/// # Errors
-/// A file that cannot be read or written, or that has no marks for the results.
-pub fn write_document(path: &Path, results: &Results) -> Result<(), Error> {
-    let told = || path.display().to_string();
-    let document = fs::read_to_string(path).map_err(|error| Error::Read { path: told(), error })?;
-    let folder = path.with_extension("");
-    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let document =
-        replace_marked(&document, &results.to_markdown(&name)).ok_or_else(|| Error::NoMarks { path: told() })?;
-    write_plots(&folder, results)?;
-    write(path, &document)
+/// A Markdown file that results are put into.
+pub struct Document {
+    path: PathBuf,
+    text: String,
+}
+
+impl Document {
+    /// To be called before the long work, so that it is not in vain.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that has no marks for the results.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let told = || path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| Error::Read { path: told(), error })?;
+        let document = Document { path: path.to_owned(), text };
+        if has_marks(&document.text) { Ok(document) } else { Err(Error::NoMarks { path: told() }) }
+    }
+
+    /// Puts the results between the marks, and the plots into a folder beside the file that is named as it is.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn write(&self, results: &Results) -> Result<(), Error> {
+        let folder = self.path.with_extension("");
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        write_plots(&folder, results)?;
+        match replace_marked(&self.text, &results.to_markdown(&name)) {
+            Some(text) => write(&self.path, &text),
+            None => Err(Error::NoMarks { path: self.path.display().to_string() }),
+        }
+    }
 }
 
 /// Writes the plots into the folder, which is made where it is missing.
@@ -100,4 +118,31 @@ pub fn write_json(path: &Path, results: &Results) -> Result<(), Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|error| Error::Write { path: path.display().to_string(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results() -> Results {
+        Results { cases: Vec::new(), command: "faultline evaluate".into(), seeds: "Seeds.".into(), threshold: 5 }
+    }
+
+    #[test]
+    fn a_document_gets_tables_and_plots_and_keeps_its_prose() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("how-right.md");
+        fs::write(&path, "# Prose\n").unwrap();
+        assert!(matches!(Document::open(&path), Err(Error::NoMarks { .. })));
+        assert!(matches!(Document::open(directory.path()), Err(Error::Read { .. })));
+        let marks =
+            "# Prose\n<!-- results: written by `faultline evaluate --document` -->\n<!-- end of results -->\nend\n";
+        fs::write(&path, marks).unwrap();
+        Document::open(&path).unwrap().write(&results()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# Prose\n") && text.ends_with("\nend\n"), "{text}");
+        assert!(text.contains("(how-right/outcomes.svg)") && text.contains("| faultline |"), "{text}");
+        let svg = fs::read_to_string(directory.path().join("how-right/times.svg")).unwrap();
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
+    }
 }

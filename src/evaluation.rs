@@ -25,7 +25,7 @@ mod watch;
 
 pub use baseline::{CommonFactor, NodeThreshold};
 pub use judge::{Class, Complaint, FaultJudgement, Found, Judgement, Resolution, Stray, StrayKind, judge};
-pub use results::{Results, replace_marked};
+pub use results::{Results, has_marks, replace_marked};
 pub use seeds::SeedSet;
 pub use tally::Tally;
 pub use told::Told;

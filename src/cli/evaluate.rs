@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum, value_parser};
 use super::commands::{load_rules, settings};
 use super::{ConfigFile, Failure, kind};
 use crate::bundled::RuleSource;
-use crate::evaluate_command;
+use crate::evaluate_command::{self, Document};
 use crate::evaluation::{Bench, Pace, Results, SeedSet, THRESHOLD};
 use crate::scanner;
 use crate::settings::Flag;
@@ -46,7 +46,8 @@ pub(super) struct EvaluateArguments {
     /// Matches within five minutes from which the baseline of a threshold per node alerts
     #[arg(long, value_name = "N", default_value_t = NonZero::new(THRESHOLD).unwrap_or(NonZero::<usize>::MIN))]
     threshold: NonZero<usize>,
-    /// Show each run that was not perfect: how to repeat it, the truth, the alerts
+    /// Show each run that was not perfect (also slow, talkative, resolved at the wrong time): how to repeat it, the truth, the alerts (= right, ! wrong, ~ wrong for less
+    /// than a minute, ? suspected only)
     #[arg(long)]
     failures: bool,
     /// Write every run and the sums as JSON
@@ -126,6 +127,7 @@ impl EvaluateArguments {
 }
 
 pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
+    let document = arguments.document.as_deref().map(Document::open).transpose().map_err(Failure::usage)?;
     let settings = settings(&arguments.config, &arguments.flags())?;
     let bench = Bench {
         rules: Arc::new(load_rules(RuleSource::of(&settings))?),
@@ -142,11 +144,11 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
         seeds: arguments.seeds_in_words(),
         threshold: arguments.threshold.get(),
     };
-    tell(arguments, &results).map_err(Failure::running)
+    tell(arguments, document.as_ref(), &results).map_err(Failure::running)
 }
 
 /// First what is shown, so that a folder that cannot be written to does not hide it.
-fn tell(arguments: &EvaluateArguments, results: &Results) -> anyhow::Result<()> {
+fn tell(arguments: &EvaluateArguments, document: Option<&Document>, results: &Results) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if arguments.failures {
         out.write_all(results.failures().as_bytes())?;
@@ -158,8 +160,8 @@ fn tell(arguments: &EvaluateArguments, results: &Results) -> anyhow::Result<()> 
     if let Some(folder) = &arguments.plots {
         evaluate_command::write_plots(folder, results)?;
     }
-    if let Some(path) = &arguments.document {
-        evaluate_command::write_document(path, results)?;
+    if let Some(document) = document {
+        document.write(results)?;
     }
     Ok(())
 }
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_told_with_those_that_there_are() {
         let error = read("--kinds node,nod").unwrap_err().to_string();
-        assert!(error.contains("invalid value 'nod'") && error.contains("healthy, node"), "{error}");
+        assert!(error.contains("invalid value 'nod'") && error.contains("possible values: healthy, "), "{error}");
     }
 
     #[test]

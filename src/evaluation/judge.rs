@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::told::Told;
 use crate::alert::{Scope, Status, Suspect, Verdict};
-use crate::simulator::{Fault, Truth};
+use crate::simulator::{Failure, Fault, Truth};
 use crate::time::{Timestamp, rfc3339};
 
 mod complaint;
@@ -18,6 +18,10 @@ pub use resolution::Resolution;
 
 /// A wrong verdict that gives way to the right one within this time did little harm.
 const TRANSIENT: Duration = Duration::from_secs(60);
+/// A verdict that takes longer is slow.
+const SOON_MS: i64 = 20_000;
+/// An incident that takes more messages, from start to end, is talkative.
+const FEW_MESSAGES: usize = 3;
 
 /// How one approach did in one run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -58,8 +62,8 @@ pub struct FaultJudgement {
     pub scope: Scope,
     pub decidable: bool,
     pub found: Found,
-    /// From the second failing pod's first failure to the first confirmed verdict, in event time; below zero where the
-    /// verdict needed no second pod.
+    /// From the second failing pod's first failure (of a fault that grew: the second beyond what it grew from) to the
+    /// first confirmed verdict, in event time; below zero where the verdict needed no second pod.
     pub to_verdict_ms: Option<i64>,
     /// Messages of each right incident, from its first to its last.
     pub messages: Vec<usize>,
@@ -113,7 +117,22 @@ impl Judgement {
         self.class == Class::Right
             && self.stray.is_empty()
             && self.complaints.is_empty()
-            && self.faults.iter().all(|fault| !fault.resolution.is_bad())
+            && self
+                .faults
+                .iter()
+                .all(|fault| !fault.resolution.is_bad() && fault.slow_ms().is_none() && fault.talkative().is_none())
+    }
+}
+
+impl FaultJudgement {
+    /// How long the verdict took, if that was too long.
+    pub fn slow_ms(&self) -> Option<i64> {
+        self.to_verdict_ms.filter(|ms| self.decidable && *ms > SOON_MS)
+    }
+
+    /// The messages of its most talkative incident, if they were too many.
+    pub fn talkative(&self) -> Option<usize> {
+        self.messages.iter().copied().max().filter(|most| *most > FEW_MESSAGES)
     }
 }
 
@@ -178,10 +197,22 @@ fn judge_fault(
         scope: fault.suspect.scope(),
         decidable: fault.decidable,
         found,
-        to_verdict_ms: confirmed_at.zip(fault.second_failure()).map(|(at, second)| at.as_millis() - second.as_millis()),
+        to_verdict_ms: confirmed_at.zip(knowable_from(fault)).map(|(at, from)| at.as_millis() - from.as_millis()),
         messages: mine.iter().map(|messages| messages.len()).collect(),
         resolution: resolution::judge(truth, fault, &mine, complaints),
     }
+}
+
+/// The second pod's first failure; of a fault that grew, the second beyond what it grew from.
+pub(super) fn knowable_from(fault: &Fault) -> Option<Timestamp> {
+    let covers = |failure: &Failure, suspect: &Suspect| match suspect {
+        Suspect::Pod(name) => failure.pod == **name,
+        Suspect::Node(name) => failure.node == **name,
+        Suspect::Workload(name) => failure.workload == **name,
+        Suspect::Image(_) | Suspect::NodePool(_) | Suspect::Cluster => false,
+    };
+    let beyond = |failure: &&Failure| !fault.grew_from.iter().any(|small| covers(failure, small));
+    fault.failing.iter().filter(beyond).nth(1).map(|failure| failure.first)
 }
 
 /// An incident that names no fault.

@@ -44,14 +44,14 @@ impl Results {
 
     /// For a document; `folder` is where the plots are, seen from it.
     pub fn to_markdown(&self, folder: &str) -> String {
-        let mut text = format!("`{}`\n\n{} {}\n", self.command, self.seeds, self.watched());
+        let mut text = format!("`{}`\n\n{} {}", self.command, self.seeds, self.watched());
         let mut part = |title: &str, body: &str| text.push_str(&format!("\n### {title}\n\n{body}"));
         part("All kinds together", &self.by_approach().to_markdown());
-        part("faultline by kind", &self.by_kind().to_markdown());
-        part("Beside the baselines", &self.side_by_side().to_markdown());
         let plots = self.plots();
         let pictures = plots.iter().map(|plot| format!("![{}]({folder}/{})\n", plot.title, plot.name));
         part("In pictures", &pictures.collect::<Vec<_>>().join("\n"));
+        part("faultline by kind", &self.by_kind().to_markdown());
+        part("Beside the baselines", &self.side_by_side().to_markdown());
         part("The kinds", &tables::kinds(&self.kinds()).to_markdown());
         text
     }
@@ -70,7 +70,7 @@ impl Results {
         let by_kind =
             |approach| self.kinds().iter().map(|&kind| (kind.name(), self.tally(approach, Some(kind)))).collect();
         let tallies = Approach::ALL.iter().map(|&approach| (approach.name(), by_kind(approach))).collect();
-        serde_json::to_string_pretty(&Document { command: &self.command, tallies, cases: &self.cases })
+        serde_json::to_string(&Document { command: &self.command, tallies, cases: &self.cases })
     }
 
     /// What was not perfect, case by case, and how to look at it.
@@ -79,17 +79,12 @@ impl Results {
     }
 
     pub fn plots(&self) -> Vec<Plot> {
+        let approaches = Approach::ALL.map(|approach| (approach, self.tally(approach, None)));
+        let plot = |name, title, svg| Plot { name, title, svg };
         vec![
-            Plot {
-                name: "outcomes.svg",
-                title: "Outcome of the runs by kind and approach",
-                svg: plots::outcomes(&self.rows()),
-            },
-            Plot {
-                name: "times.svg",
-                title: "Time from the second failing pod to the verdict",
-                svg: plots::times(self),
-            },
+            plot("outcomes.svg", "Outcome of the runs by kind and approach", plots::outcomes(&self.rows())),
+            plot("times.svg", "Time from the second failing pod to the verdict", plots::times(self)),
+            plot("alarms.svg", "False alarms in a simulated day by approach", plots::alarms(&approaches)),
         ]
     }
 
@@ -142,6 +137,11 @@ impl Results {
 const BEGIN: &str = "<!-- results: written by `faultline evaluate --document` -->";
 const END: &str = "<!-- end of results -->";
 
+/// Whether a document says where results go.
+pub fn has_marks(document: &str) -> bool {
+    replace_marked(document, "").is_some()
+}
+
 /// The document with `results` in the place of what is between its marks; `None` where it has none.
 pub fn replace_marked(document: &str, results: &str) -> Option<String> {
     let (before, rest) = document.split_once(BEGIN)?;
@@ -158,7 +158,7 @@ mod tests {
         let document = format!("# T\n{BEGIN}\nold\n{END}\nrest\n");
         assert_eq!(replace_marked(&document, "new\n").unwrap(), format!("# T\n{BEGIN}\nnew\n{END}\nrest\n"));
         assert_eq!(replace_marked(&replace_marked(&document, "a\n").unwrap(), "old\n").unwrap(), document);
-        assert_eq!(replace_marked("no marks", "new"), None);
+        assert!(has_marks(&document) && !has_marks("no marks"));
         assert_eq!(replace_marked(&format!("{END}{BEGIN}"), "new"), None);
     }
 }

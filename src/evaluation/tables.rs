@@ -9,6 +9,8 @@ use crate::simulator::Kind;
 /// A header and rows of text.
 pub(super) struct Grid {
     header: Vec<String>,
+    /// So many columns at the left hold words; the others hold numbers.
+    words: usize,
     rows: Vec<Vec<String>>,
 }
 
@@ -16,16 +18,16 @@ const NONE: &str = "–";
 
 impl Grid {
     fn new(header: &[&str]) -> Self {
-        Grid { header: header.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
+        Grid { header: header.iter().map(|&name| name.to_owned()).collect(), words: 1, rows: Vec::new() }
     }
 
-    /// Columns that line up; all but the first to the right.
+    /// Columns that line up, numbers to the right.
     pub fn to_text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(self.header.iter().map(|name| name.to_uppercase()));
         table.add_rows(&self.rows);
-        for column in table.column_iter_mut().skip(1) {
+        for column in table.column_iter_mut().skip(self.words) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
@@ -33,8 +35,8 @@ impl Grid {
 
     pub fn to_markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let mut alignment = vec!["---:".to_owned(); self.header.len()];
-        alignment[0] = "---".to_owned();
+        let alignment = |column| if column < self.words { "---" } else { "---:" }.to_owned();
+        let alignment: Vec<String> = (0..self.header.len()).map(alignment).collect();
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
         let header: Vec<String> = self.header.iter().map(|name| name.replace('\n', "<br>")).collect();
         line(&header) + &line(&alignment) + &rows
@@ -126,7 +128,7 @@ pub(super) fn side_by_side(rows: &[(String, Vec<Tally>)]) -> Grid {
     for approach in Approach::ALL.map(short) {
         header.extend(["right", "wrong", "precision", "recall", "s, p50"].map(|what| format!("{approach}\n{what}")));
     }
-    let mut grid = Grid { header, rows: Vec::new() };
+    let mut grid = Grid { header, words: 1, rows: Vec::new() };
     for (kind, tallies) in rows {
         let cells = tallies.iter().flat_map(|tally| {
             [
@@ -144,7 +146,7 @@ pub(super) fn side_by_side(rows: &[(String, Vec<Tally>)]) -> Grid {
 
 /// What the kinds are.
 pub(super) fn kinds(kinds: &[Kind]) -> Grid {
-    let mut grid = Grid::new(&["kind", "what happens"]);
+    let mut grid = Grid { words: 2, ..Grid::new(&["kind", "what happens"]) };
     grid.rows.extend(kinds.iter().map(|kind| vec![kind.name().to_owned(), kind.about().to_owned()]));
     grid
 }

@@ -8,8 +8,11 @@ use crate::report::{Change, ChangeKind, Progress, VERSION};
 
 const AKS: &str = "aks-apps-12345678-vmss00000";
 
-/// A report of the given second in which these pods (name, node, workload, image) match once each.
-fn report(second: i64, failing: &[(&str, &str, &str, &str)]) -> Report {
+/// Name, node, workload and image of a pod; what is empty is not known.
+type FailingPod<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+/// A report of the given second in which these pods match once each.
+fn report(second: i64, failing: &[FailingPod<'_>]) -> Report {
     let time = Timestamp::from_millis(second * 1000);
     let partition = Partition { topic: "t".into(), partition: 0 };
     let named = |text: &str| Some(text.into()).filter(|_| !text.is_empty());
@@ -107,7 +110,7 @@ fn a_pods_node_may_have_been_told_earlier() {
 fn the_common_factor_is_the_narrowest_that_all_share() {
     let (x, y) = (format!("{AKS}1"), format!("{AKS}2"));
     let other_pool = "aks-db-12345678-vmss000001";
-    let cases: [(&[(&str, &str, &str, &str)], Suspect); 7] = [
+    let cases: [(&[FailingPod<'_>], Suspect); 7] = [
         (&[("a", &x, "n/v", "i")], Suspect::Pod("n/a".into())),
         (&[("a", &x, "n/v", "i"), ("b", &x, "n/v", "i")], Suspect::Node(x.as_str().into())),
         (&[("a", &x, "n/v", "i"), ("b", &y, "n/v", "i")], Suspect::Workload("n/v".into())),

@@ -87,6 +87,18 @@ fn a_right_confirmed_verdict() {
 }
 
 #[test]
+fn a_slow_verdict_or_a_talkative_incident_can_be_better() {
+    let told = |second| [confirmed(second, &node("x"))];
+    assert!(judge(&broken(), &told(330)).is_perfect());
+    let slow = judge(&broken(), &told(331));
+    assert_eq!((slow.class, slow.faults[0].slow_ms(), slow.is_perfect()), (Class::Right, Some(21_000), false));
+    let talks = |times: i64| -> Vec<Told> { (0..times).map(|at| confirmed(320 + at, &node("x"))).collect() };
+    assert!(judge(&broken(), &talks(3)).is_perfect());
+    let talkative = judge(&broken(), &talks(4));
+    assert_eq!((talkative.faults[0].talkative(), talkative.is_perfect()), (Some(4), false));
+}
+
+#[test]
 fn another_name_for_the_cause_is_as_right() {
     let truth = Truth { faults: vec![Fault { also_right: vec![Suspect::Cluster], ..fault() }], ..peace() };
     let judgement = judge(&truth, &[confirmed(305, &Suspect::Cluster), suspected(320, &node("x"))]);
@@ -180,11 +192,20 @@ fn the_pods_of_a_fault_are_narrow_and_close_with_it() {
 fn a_growing_fault_may_be_told_while_it_is_small_but_not_only_then() {
     let pool = Suspect::NodePool("apps".into());
     let grown = Fault { suspect: pool.clone(), grew_from: vec![node("x")], ..fault() };
-    let truth = Truth { faults: vec![grown], ..peace() };
+    // Two more on the next node: from the second of them on it can be known.
+    let beyond = |pod: &str, first| Failure {
+        pod: pod.into(),
+        node: "y".into(),
+        first: at(first),
+        ..fault().failing[0].clone()
+    };
+    let failing = [&fault().failing[..], &[beyond("n/c", 380), beyond("n/d", 391)]].concat();
+    let truth = Truth { faults: vec![Fault { failing, ..grown }], ..peace() };
     let small = confirmed(312, &node("x"));
     let outgrown = [small.clone(), superseded(400, &node("x"), &pool), confirmed(400, &pool)];
     let judgement = judge(&truth, &outgrown);
     assert_eq!((judgement.class, judgement.early, judgement.wrong_nodes()), (Class::Right, 1, 0));
+    assert_eq!(judgement.faults[0].to_verdict_ms, Some(9_000));
     assert!(judgement.is_perfect());
     let incident = small.key.to_string();
     let beside = judge(&truth, &[small.clone(), confirmed(400, &pool)]);

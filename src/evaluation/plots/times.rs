@@ -2,6 +2,7 @@
 
 use super::svg::{Anchor, FAINT, INK, Svg};
 use crate::alert::Scope;
+use crate::evaluation::judge::knowable_from;
 use crate::evaluation::{Approach, Results};
 
 const SCOPES: [(Scope, &str, &str); 6] = [
@@ -38,7 +39,7 @@ fn curve(results: &Results, (scope, name, colour): (Scope, &'static str, &'stati
     for case in &results.cases {
         let judged = case.judgement(Approach::Faultline).faults.iter().zip(&case.truth.faults);
         let judged = judged
-            .filter(|(judged, truth)| judged.scope == scope && judged.decidable && truth.second_failure().is_some());
+            .filter(|(judged, truth)| judged.scope == scope && judged.decidable && knowable_from(truth).is_some());
         for (judged, _) in judged {
             faults += 1;
             seconds.extend(judged.to_verdict_ms.map(|ms| ms as f64 / 1000.0));

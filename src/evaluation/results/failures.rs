@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::alert::{Scope, Status, Suspect, Verdict};
-use crate::evaluation::{Approach, Case, Found, Judgement, Resolution, StrayKind, Told};
+use crate::evaluation::{Approach, Case, FaultJudgement, Found, Judgement, Resolution, StrayKind, Told};
 use crate::simulator::Fault;
 use crate::time::Timestamp;
 
@@ -16,17 +16,12 @@ pub(super) fn describe(case: &Case) -> Option<String> {
     let mut lines = vec![headline(case, judgement), format!("  {}", command(case))];
     let from = case.truth.from;
     for (fault, judged) in case.truth.faults.iter().zip(&judgement.faults) {
-        let found = match judged.found {
-            Found::Confirmed => "confirmed",
-            Found::Suspected => "only suspected",
-            Found::Missed => "missed",
-        };
-        lines.push(format!("  truth: {} => {found}{}", truth(fault, from), ended(judged.resolution)));
+        lines.push(format!("  truth: {} => {}", truth(fault, from), fate(judged)));
     }
     for complaint in &judgement.complaints {
         lines.push(format!("  complaint: {complaint}"));
     }
-    lines.extend(case.told.iter().map(|told| format!("  {}", line(told, from, judgement))));
+    lines.extend(case.told.iter().map(|told| format!("  {} {}", mark(told, case, judgement), line(told, from))));
     Some(lines.join("\n") + "\n\n")
 }
 
@@ -76,6 +71,23 @@ fn truth(fault: &Fault, from: Timestamp) -> String {
     )
 }
 
+/// What became of the fault; what could be better in capitals.
+fn fate(judged: &FaultJudgement) -> String {
+    let mut text = match judged.found {
+        Found::Confirmed => "confirmed",
+        Found::Suspected => "only SUSPECTED",
+        Found::Missed => "MISSED",
+    }
+    .to_owned();
+    if let Some(ms) = judged.slow_ms() {
+        text.push_str(&format!(", SLOW, {} s", ms / 1000));
+    }
+    if let Some(messages) = judged.talkative() {
+        text.push_str(&format!(", {messages} MESSAGES"));
+    }
+    text + &ended(judged.resolution)
+}
+
 fn ended(resolution: Resolution) -> String {
     let after = |ms: i64| format!("{:+} s after recovery", ms / 1000);
     match resolution {
@@ -87,15 +99,20 @@ fn ended(resolution: Resolution) -> String {
     }
 }
 
-/// One message; what is nobody's fault is marked.
-fn line(told: &Told, from: Timestamp, judgement: &Judgement) -> String {
+/// What the judge took the message's incident for; a blank for what is neither right nor wrong.
+fn mark(told: &Told, case: &Case, judgement: &Judgement) -> char {
+    let is_right = |fault: &Fault| fault.suspect == told.suspect || fault.also_right.contains(&told.suspect);
     let stray = judgement.stray.iter().find(|stray| stray.suspect == told.suspect);
-    let mark = match stray.map(|stray| stray.kind) {
+    match stray.map(|stray| stray.kind) {
         Some(StrayKind::Wrong) => '!',
         Some(StrayKind::Transient) => '~',
         Some(StrayKind::Extra) => '?',
+        None if case.truth.faults.iter().any(is_right) => '=',
         None => ' ',
-    };
+    }
+}
+
+fn line(told: &Told, from: Timestamp) -> String {
     let status = match (told.status, told.verdict) {
         (Status::Firing, Verdict::Confirmed) => "confirmed",
         (Status::Firing, Verdict::Suspected) => "suspected",
@@ -103,7 +120,7 @@ fn line(told: &Told, from: Timestamp, judgement: &Judgement) -> String {
     };
     let by = told.superseded_by.as_ref().map(|by| format!(" -> {by}")).unwrap_or_default();
     let who = name(&told.suspect);
-    format!("{mark}{:>6} {status:9} {:.3} {who}{by} | {}", offset(told.at, from), told.probability, told.summary)
+    format!("{:>6} {status:9} {:.3} {who}{by} | {}", offset(told.at, from), told.probability, told.summary)
 }
 
 fn name(suspect: &Suspect) -> String {
