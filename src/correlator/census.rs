@@ -11,7 +11,7 @@ use super::explained::{Witness, Witnesses};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
 /// Where pods fail to start, so many that merely go on running say as much against a wide fault as one that started.
-const BYSTANDERS_PER_WITNESS: u64 = 4;
+pub const BYSTANDERS_PER_WITNESS: u64 = 4;
 
 /// An explanation tells apart so many workloads on nodes, and names so many pods of each.
 const MOST_WITNESSES: usize = 1000;

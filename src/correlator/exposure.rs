@@ -10,10 +10,10 @@ use crate::names;
 use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
-use super::census::{Census, Running, Struck};
+use super::census::{BYSTANDERS_PER_WITNESS, Census, Running, Struck};
 use super::explained::Witnesses;
 use super::failures::Failures;
-use super::grouping::{are_mere_crashes, are_old, coincidence, is_dated, linked, machine_like};
+use super::grouping::{are_mere_crashes, are_old, coincidence, crashed_again, is_dated, linked, machine_like};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
 /// A pod that started at most this long before the onset counts as a fresh start.
@@ -64,7 +64,8 @@ pub fn groups(view: &View<'_>, failing_now: &BTreeSet<PodKey>) -> Vec<Group> {
         (!has_failed && runs_well(view, pod)).then(|| start_of(view, pod))
     });
     let setting = Setting::of(view);
-    linked(view, failing_now).into_iter().filter_map(|members| group(view, &setting, &census, &members)).collect()
+    let failing_now = failing_now.iter().filter(|pod| !is_mere_crash(view, &setting, pod)).cloned().collect();
+    linked(view, &failing_now).into_iter().filter_map(|members| group(view, &setting, &census, &members)).collect()
 }
 
 fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTreeSet<PodKey>) -> Option<Group> {
@@ -87,8 +88,8 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
             (healthy, census.starting(&struck, oldest_start))
         }
     };
+    healthy.extend(setting.unheard_of(if manner == Manner::Starting { BYSTANDERS_PER_WITNESS } else { 1 }));
     if manner != Manner::Starting {
-        healthy.extend(setting.unheard_of());
         if view.explain {
             witnesses = census.witnesses(&struck, |_| true);
         }
@@ -132,7 +133,7 @@ impl Setting {
     }
 
     /// Where only events are read, pods that are well are never heard of, and the few that are would seem to be all.
-    fn unheard_of(&self) -> Option<Exposed> {
+    fn unheard_of(&self, per_witness: u64) -> Option<Exposed> {
         let nobody = Exposed {
             pod: Arc::default(),
             workload: Arc::default(),
@@ -140,7 +141,7 @@ impl Setting {
             pool: None,
             image: None,
             failing: false,
-            count: self.unheard_of,
+            count: self.unheard_of.div_ceil(per_witness),
             bystander: true,
         };
         (self.unheard_of > 0).then_some(nobody)
@@ -189,6 +190,13 @@ fn comparable_starts<'v>(
         };
         pod.started.is_some_and(|at| at >= oldest_start) || is_sibling()
     }
+}
+
+/// Whether the program crashed once after it had run well, which happens to any now and then.
+fn is_mere_crash(view: &View<'_>, setting: &Setting, pod: &PodKey) -> bool {
+    let alone = || BTreeSet::from([Arc::clone(pod)]);
+    let once = view.failures.pods.get(pod).is_some_and(|failing| !crashed_again(view, failing));
+    once && was_running(view, setting, pod) && machine_like(view, &alone()) < 1.0
 }
 
 /// Whether the failing pod had been there for a while when it began to fail.

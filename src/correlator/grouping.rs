@@ -108,7 +108,7 @@ pub fn are_mere_crashes(view: &View<'_>, members: &BTreeSet<PodKey>, had_run: bo
 }
 
 /// One crash may leave several lines, and a word of kubelet's that it will wait before the next start.
-fn crashed_again(view: &View<'_>, failing: &Failing) -> bool {
+pub fn crashed_again(view: &View<'_>, failing: &Failing) -> bool {
     let mut telling = telling_rules(failing, view.generic_rules).filter_map(|rule| failing.rules.get(rule));
     telling.any(|stat| stat.matches >= 2 && stat.last.since(stat.first) >= ONE_CRASH)
 }

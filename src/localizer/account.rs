@@ -30,6 +30,10 @@ pub enum Doubt {
         nodes: usize,
         of: usize,
     },
+    /// A cluster in which only these few workloads fail.
+    FewWorkloads {
+        workloads: usize,
+    },
     /// Few pods fail, and none is known that runs well.
     NobodyKnownWell,
 }

@@ -63,11 +63,16 @@ fn ln_node(case: &Case, counts: Counts) -> f64 {
     ln_sum(mostly, SOME.ln_marginal(counts.failing, counts.exposed)) - std::f64::consts::LN_2
 }
 
+/// Whether so many struck nodes are much of a pool or cluster: half of it, and more than two single ones.
+pub(super) fn is_wide(struck: usize, of: usize) -> bool {
+    struck * 2 >= of && struck >= of.min(3)
+}
+
 /// The fault strikes at least half of the nodes, each for itself.
 fn by_node(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> Option<f64> {
-    let of = case.nodes_of(suspect) as u64;
-    let struck = tally.struck_nodes() as u64;
-    (struck * 2 >= of).then(|| by_part(tally.counts(), &tally.nodes, of, |part| ln_node(case, part)))
+    let of = case.nodes_of(suspect);
+    is_wide(tally.struck_nodes(), of)
+        .then(|| by_part(tally.counts(), &tally.nodes, of as u64, |part| ln_node(case, part)))
 }
 
 /// The fault strikes a good part of the workloads, each wherever it runs.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::alert::{Evidence, Suspect};
 
 use super::account::Doubt;
-use super::likelihood::{OUTSIDE, ln_inside, ln_sum};
+use super::likelihood::{OUTSIDE, is_wide, ln_inside, ln_sum};
 use super::tally::{Tally, tally};
 use super::{Case, Ranked, covers};
 
@@ -33,6 +33,8 @@ pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bo
 
 /// Fewer pods than this that have failed for days may have met by chance.
 const SOME: u64 = 4;
+/// Fewer workloads than this that fail all over a cluster have sooner something else in common.
+const LEAST_WORKLOADS: usize = 4;
 /// So many failing pods are no accident, even where no other pod is known.
 const MANY: u64 = 12;
 
@@ -147,7 +149,11 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
         // Where nobody is known to be well, that all fail proves nothing, unless they are many.
         Suspect::NodePool(_) | Suspect::Cluster => {
             let of = case.nodes_of(suspect);
-            holds(nodes * 2 >= of, Doubt::NarrowlyStruck { nodes, of })
+            let many_workloads = *suspect != Suspect::Cluster
+                || workloads >= LEAST_WORKLOADS
+                || workloads * 2 >= case.population.workloads;
+            holds(is_wide(nodes, of), Doubt::NarrowlyStruck { nodes, of })
+                .and(holds(many_workloads, Doubt::FewWorkloads { workloads }))
                 .and(holds(pods >= MANY || pods < whole.comparable, Doubt::NobodyKnownWell))
         }
         // What makes these a hypothesis is enough.

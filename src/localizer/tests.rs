@@ -89,8 +89,12 @@ fn a_pool_is_named_when_all_its_nodes_fail() {
 
 #[test]
 fn everything_everywhere_is_the_cluster() {
-    let failing = ["a", "b", "c"].iter().flat_map(|w| ["win0", "win1", "n2"].map(|n| pods(w, n, 2, true)));
-    assert_eq!(verdict(&case(failing.collect())), (Suspect::Cluster, true));
+    let failing = |workloads: &[&str]| {
+        let failing = workloads.iter().flat_map(|w| ["win0", "win1", "n2"].map(|n| pods(w, n, 2, true)));
+        case(failing.collect())
+    };
+    assert_eq!(verdict(&failing(&["a", "b", "c", "d"])), (Suspect::Cluster, true));
+    assert_eq!(verdict(&failing(&["a", "b", "c"])), (Suspect::Cluster, false), "3 of 20 workloads");
 }
 
 #[test]
@@ -169,7 +173,9 @@ fn probabilities_sum_to_one_at_any_size() {
 fn cluster_of_one_pool(machine_like: f64) -> Case {
     let failing = ["n1", "n2", "n3", "n4"].map(|node| [pods("a", node, 2, true), pods("b", node, 2, true)].concat());
     let mut all = failing.to_vec();
-    all.push(["n1", "n2", "n3", "n4"].map(|node| pods("c", node, 1, true)).concat());
+    for workload in ["c", "e"] {
+        all.push(["n1", "n2", "n3", "n4"].map(|node| pods(workload, node, 1, true)).concat());
+    }
     all.push(pods("d", "n1", 1, false));
     Case { machine_like, pool_nodes: BTreeMap::from([("linux".into(), 4)]), ..case(all) }
 }

@@ -101,6 +101,7 @@ fn verdict_words(alert: &Alert, explained: &Explained, account: &Account) -> Str
 
 fn doubt_words(doubt: Doubt) -> String {
     match doubt {
+        Doubt::FewWorkloads { workloads } => format!("only {workloads} workloads fail"),
         Doubt::MereCrashes => "programs that crashed only once".to_owned(),
         Doubt::Old => "few, and failing for long already".to_owned(),
         Doubt::OnePod => "one failing pod only".to_owned(),
