@@ -142,6 +142,22 @@ pub struct Explanation {
     pub failing: BTreeSet<Arc<str>>,
 }
 
+impl Explanation {
+    /// The same pods, each as a fault of its own.
+    pub fn alone(self) -> Vec<Explanation> {
+        let Some(isolated) = self.candidates.iter().position(|ranked| ranked.suspect.scope() == Scope::Pod) else {
+            return vec![self];
+        };
+        let alone = |pod: &Arc<str>| {
+            let mut candidates = self.candidates.clone();
+            candidates[isolated].suspect = Suspect::Pod(Arc::clone(pod));
+            let best = candidates[isolated].clone();
+            Explanation { best, candidates, failing: BTreeSet::from([Arc::clone(pod)]) }
+        };
+        self.failing.iter().map(alone).collect()
+    }
+}
+
 /// More faults than this at one time are not told apart.
 const MAX_FAULTS: usize = 5;
 
@@ -225,13 +241,8 @@ fn isolated_faults(case: &Case) -> Vec<Explanation> {
     };
     // Every pod gets a copy of them.
     candidates.truncate(MAX_CANDIDATES.max(isolated + 1));
-    let alone = |pod: &Exposed| {
-        let mut candidates = candidates.clone();
-        candidates[isolated].suspect = Suspect::Pod(Arc::clone(&pod.pod));
-        let best = candidates[isolated].clone();
-        Explanation { best, candidates, failing: BTreeSet::from([Arc::clone(&pod.pod)]) }
-    };
-    case.pods.iter().filter(|pod| pod.failing).map(alone).collect()
+    let failing = case.pods.iter().filter(|pod| pod.failing).map(|pod| Arc::clone(&pod.pod)).collect();
+    Explanation { best: candidates[isolated].clone(), candidates, failing }.alone()
 }
 
 /// Whether the pod lies inside the suspect.

@@ -13,7 +13,9 @@ use crate::time::Timestamp;
 use super::census::{BYSTANDERS_PER_WITNESS, Census, Running, Struck};
 use super::explained::Witnesses;
 use super::failures::Failures;
-use super::grouping::{are_mere_crashes, are_old, coincidence, crashed_again, is_dated, linked, machine_like};
+use super::grouping::{
+    SEEN_WELL, are_mere_crashes, are_old, coincidence, crashed_again, is_dated, linked, machine_like,
+};
 use super::inventory::{Inventory, PodFacts, PodKey};
 
 /// A pod that started at most this long before the onset counts as a fresh start.
@@ -205,8 +207,10 @@ fn was_running(view: &View<'_>, setting: &Setting, pod: &PodKey) -> bool {
         return false;
     };
     let long_seen = failing.first.since(facts.first_seen) > FRESH_SLACK;
-    let started_before = facts.started.is_some_and(|at| at <= failing.first);
-    let was_there = setting.sees_placements && facts.placed.is_none() && !started_before;
+    let no_start = facts.placed.is_none() && facts.started.is_none_or(|at| at > failing.first);
+    // It was there when the watch began, and well.
+    let found_well = facts.first_seen <= view.known_since && failing.first.since(facts.first_seen) >= SEEN_WELL;
+    let was_there = no_start && (setting.sees_placements || found_well);
     long_seen || was_there
 }
 

@@ -16,7 +16,7 @@ pub const LINK: Duration = Duration::from_secs(300);
 /// kubelet's longest crash-loop back-off, and a little: a crash-looping pod is heard of once in this time.
 const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(330);
 /// A pod that was heard of for this long before it failed had been well.
-const SEEN_WELL: Duration = Duration::from_secs(30);
+pub const SEEN_WELL: Duration = Duration::from_secs(30);
 /// The lines of one crash come within this.
 const ONE_CRASH: Duration = Duration::from_secs(5);
 /// Coincidences happen, whatever the rates say.
@@ -64,14 +64,15 @@ pub fn is_dated(view: &View<'_>, pod: &PodKey) -> bool {
 }
 
 /// How likely it is that another pod fails with the group's signature as close to the others as its members do: the
-/// rate at which pods began to show it before, times the mean distance between the members' onsets.
+/// rate at which pods began to show it before, times the distance between the onsets of two, or half of what many span.
 pub fn coincidence(view: &View<'_>, members: &BTreeSet<PodKey>, onset: Timestamp) -> f64 {
     let failing = || members.iter().filter_map(|pod| view.failures.pods.get(pod));
     if members.len() < 2 || members.iter().any(|pod| !is_dated(view, pod)) {
         return 1.0;
     }
     let newest = failing().map(|failing| failing.first).max().unwrap_or(onset);
-    let distance = newest.since(onset).div_f64((members.len() - 1) as f64).max(Duration::from_secs(1));
+    // A stray among many is anywhere between the first and the last of them.
+    let distance = (newest.since(onset) / (members.len() - 1).min(2) as u32).max(Duration::from_secs(1));
     let rules: BTreeSet<&Arc<str>> = failing().flat_map(|failing| telling_rules(failing, view.generic_rules)).collect();
     let shared = rules.into_iter().filter(|rule| failing().filter(|pod| pod.rules.contains_key(*rule)).count() >= 2);
     let rate = shared.map(|rule| base_rate(view, rule, onset)).min_by(f64::total_cmp).unwrap_or(1.0);
@@ -84,7 +85,7 @@ pub fn base_rate(view: &View<'_>, rule: &Arc<str>, onset: Timestamp) -> f64 {
     let expected = match view.rules.get(rule).map(|rule| rule.severity) {
         _ if view.generic_rules.contains(rule) => 3.0,
         Some(Severity::Critical) => 0.5,
-        Some(Severity::Error) => 1.0,
+        Some(Severity::Error) => 0.7,
         _ => 2.0,
     };
     let from = onset.saturating_sub(ONSET_MEMORY).max(view.began);

@@ -15,8 +15,10 @@ pub use super::aftermath::Fate;
 use super::explained::Grounds;
 use super::inventory::PodKey;
 
-/// The failing set must have doubled for this long a pause before it is worth another message.
+/// A failing set that doubled is worth another message after this pause, and after each such message only after four
+/// times the pause before.
 const GROWTH_PAUSE: Duration = Duration::from_secs(300);
+const PAUSE_GROWTH: u32 = 4;
 /// Kubelet's longest crash-loop back-off is 5 minutes; a pod that is silent between two attempts still fails.
 pub const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(360);
 
@@ -44,6 +46,8 @@ struct Told {
     failing: usize,
     verdict: Verdict,
     severity: Severity,
+    /// How long the next word of growth must wait.
+    pause: Duration,
 }
 
 /// How an incident stands at one evaluation.
@@ -73,13 +77,8 @@ impl Incident {
             members: BTreeMap::new(),
             notes: Vec::new(),
             grounds: None,
-            told: Told { at: now, failing: 0, verdict, severity },
+            told: Told { at: now, failing: 0, verdict, severity, pause: GROWTH_PAUSE },
         }
-    }
-
-    /// Whether the pod's failure is told by this incident already.
-    pub fn explains(&self, pod: &Exposed) -> bool {
-        self.members.contains_key(&pod.pod) || covers(&self.suspect, pod)
     }
 
     pub fn is_confirmed(&self) -> bool {
@@ -98,7 +97,7 @@ impl Incident {
         let silence = now.since(told.at);
         let doubled = self.members.len() > told.failing && self.members.len() >= told.failing.saturating_mul(2);
         self.verdict != told.verdict
-            || (self.severity > told.severity || doubled) && silence >= GROWTH_PAUSE
+            || (self.severity > told.severity || doubled) && silence >= told.pause
             || silence >= renotify
     }
 
@@ -108,7 +107,16 @@ impl Incident {
 
     /// Notes what a message that goes out now says.
     pub fn mark_told(&mut self, now: Timestamp) {
-        self.told = Told { at: now, failing: self.members.len(), verdict: self.verdict, severity: self.severity };
+        let told = self.told;
+        let is_first = told.failing == 0;
+        let has_grown = self.verdict == told.verdict && !is_first;
+        self.told = Told {
+            at: now,
+            failing: self.members.len(),
+            verdict: self.verdict,
+            severity: self.severity,
+            pause: if has_grown { told.pause.saturating_mul(PAUSE_GROWTH) } else { told.pause },
+        };
     }
 
     /// Why the incident is over, if it is. Silence of the input is no reason.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::{Evidence, Status, Suspect, Verdict};
-use crate::localizer::{self, Explanation, Exposed, Ranked};
+use crate::localizer::{self, Explanation, Exposed, Ranked, covers};
 use crate::signature::{Accuses, Severity};
 use crate::time::Timestamp;
 
@@ -17,6 +17,10 @@ use super::{Correlator, Outcome};
 
 /// How sure a signal that a node gives about itself makes us, when no pod speaks for or against it.
 const NODE_SIGNAL_PROBABILITY: f64 = 0.9;
+/// Pods that began to fail at most this long before an incident may be its first signs.
+const SAME_STORY: Duration = Duration::from_secs(120);
+/// A suspicion is told when it is sooner right than wrong.
+const LEAST_SUSPICION: f64 = 0.5;
 /// Nodes that restart or leave say so within this.
 const NODE_SIGNAL_HOLD: Duration = Duration::from_secs(60);
 
@@ -127,10 +131,21 @@ impl Correlator {
             let onset = group.onset;
             let grounds = view.explain.then(|| Arc::new(Grounds::of(&view, &group, &failing)));
             let part = |explanation| Found { explanation, onset, spreads, grounds: grounds.clone() };
-            found.extend(explanations.into_iter().filter(is_finding).map(part));
+            let told_as = |explanation| {
+                if self.is_idle(&explanation, group.case.old) { explanation.alone() } else { vec![explanation] }
+            };
+            found.extend(explanations.into_iter().filter(is_finding).flat_map(told_as).map(part));
         }
         found.sort_by(|a, b| b.explanation.best.probability.total_cmp(&a.explanation.best.probability));
         found
+    }
+
+    /// Whether a suspicion is not worth a word: sooner wrong than right, or of pods that have failed for days and may have
+    /// nothing else in common.
+    fn is_idle(&self, explanation: &Explanation, is_old: bool) -> bool {
+        let best = &explanation.best;
+        let sure = best.guarded && best.probability >= self.options.alerts.min_probability;
+        !sure && (is_old || best.probability < LEAST_SUSPICION)
     }
 
     fn view<'a>(&'a self, findings: &'a Findings, now: Timestamp) -> View<'a> {
@@ -160,7 +175,7 @@ impl Correlator {
 
     /// Finds the incident that an explanation belongs to, or opens one when it is time to.
     fn place(&mut self, found: &Found, now: Timestamp, outcome: &mut Outcome) {
-        let Found { explanation, onset, spreads, grounds } = found;
+        let Found { explanation, spreads, grounds, .. } = found;
         let best = &explanation.best;
         let sure = best.probability >= self.options.alerts.min_probability && best.guarded;
         let confirmed = sure && self.is_known(now);
@@ -184,27 +199,45 @@ impl Correlator {
         // At the end of the input there is no next one, and only the short watch stands against what is sure.
         let last_word = sure && self.watermarks.all_ended();
         let at_once = (confirmed || last_word) && !matches!(best.suspect, Suspect::Pod(_));
-        if at_once || self.is_due(explanation, *onset, now) {
+        if at_once || self.is_due(found, now) {
             self.open(found, confirmed, pods, now, outcome);
         }
     }
 
     /// Whether a confirmed incident tells of the pod already: what is narrower is inhibited by it.
     fn is_told(&self, pod: &Exposed) -> bool {
-        self.incidents.values().any(|incident| incident.is_confirmed() && incident.explains(pod))
+        self.incidents.values().any(|incident| incident.is_confirmed() && self.belongs(incident, pod))
+    }
+
+    /// Whether a pod that fails inside the incident's suspect fails because of it: since it began, or like its other
+    /// pods. A crash-looper of last week on a node that breaks today is another story.
+    fn belongs(&self, incident: &Incident, pod: &Exposed) -> bool {
+        if incident.members.contains_key(&pod.pod) {
+            return true;
+        }
+        let Some(failing) = self.failures.pods.get(&pod.pod).filter(|_| covers(&incident.suspect, pod)) else {
+            return false;
+        };
+        let began_with_it = !failing.chronic && failing.first >= incident.onset.saturating_sub(SAME_STORY);
+        let telling = || failing.rules.keys().filter(|rule| !self.generic_rules.contains(*rule));
+        let members = || incident.members.keys().filter_map(|member| self.failures.pods.get(member));
+        began_with_it || members().any(|member| telling().any(|rule| member.rules.contains_key(rule)))
     }
 
     fn join_covering(&mut self, pods: Vec<Exposed>) {
         for pod in pods {
-            let mut confirmed = self.incidents.values_mut().filter(|incident| incident.is_confirmed());
-            if let Some(incident) = confirmed.find(|incident| incident.explains(&pod)) {
+            let mut confirmed = self.incidents.iter().filter(|(_, incident)| incident.is_confirmed());
+            let covering = confirmed.find(|(_, incident)| self.belongs(incident, &pod)).map(|(key, _)| key.clone());
+            if let Some(incident) = covering.and_then(|key| self.incidents.get_mut(&key)) {
                 join(incident, vec![pod]);
             }
         }
     }
 
     /// Whether a verdict that is not sure has waited long enough for the next pod to decide it.
-    fn is_due(&self, explanation: &Explanation, onset: Timestamp, now: Timestamp) -> bool {
+    fn is_due(&self, found: &Found, now: Timestamp) -> bool {
+        let Found { explanation, onset, .. } = found;
+        let onset = *onset;
         let alerts = &self.options.alerts;
         let still_there = |pod: &PodKey| self.inventory.pods.get(pod).is_some_and(|facts| !facts.is_gone());
         if !explanation.failing.iter().any(still_there) {

@@ -231,8 +231,8 @@ fn the_second_failing_pod_names_the_node_at_the_next_slide() {
     assert_eq!(alert.id, format!("prod/node/n2#{}", alert.updated_at.as_millis()));
     assert_eq!(
         alert.summary,
-        "Node n2: 2 of 2 pods of 2 workloads fail (entrypoint-failed, Win32 216 ERROR_EXE_MACHINE_TYPE_MISMATCH); \
-         0 of 6 comparable pods fail elsewhere"
+        "Node n2: 2 of 3 pods of 2 workloads fail (entrypoint-failed, Win32 216 ERROR_EXE_MACHINE_TYPE_MISMATCH); \
+         0 of 9 comparable pods fail elsewhere"
     );
     let drain = "kubectl drain n2 --ignore-daemonsets --delete-emptydir-data";
     let action = format!("kubectl cordon n2\n  {drain}\n  kubectl uncordon n2\n");

@@ -65,6 +65,8 @@ pub struct FaultJudgement {
     /// From the second failing pod's first failure (of a fault that grew: the second beyond what it grew from) to the
     /// first confirmed verdict, in event time; below zero where the verdict needed no second pod.
     pub to_verdict_ms: Option<i64>,
+    /// The same from the failure with which enough was known to decide it.
+    pub after_evidence_ms: Option<i64>,
     /// Messages of each right incident, from its first to its last.
     pub messages: Vec<usize>,
     pub resolution: Resolution,
@@ -127,7 +129,7 @@ impl Judgement {
 impl FaultJudgement {
     /// How long the verdict took, if that was too long.
     pub fn slow_ms(&self) -> Option<i64> {
-        self.to_verdict_ms.filter(|ms| self.decidable && *ms > SOON_MS)
+        self.after_evidence_ms.filter(|ms| self.decidable && *ms > SOON_MS)
     }
 
     /// The messages of its most talkative incident, if they were too many.
@@ -193,11 +195,13 @@ fn judge_fault(
         None if mine.is_empty() => Found::Missed,
         None => Found::Suspected,
     };
+    let since = |from: Option<Timestamp>| Some(confirmed_at?.as_millis() - from?.as_millis());
     FaultJudgement {
         scope: fault.suspect.scope(),
-        decidable: fault.decidable,
+        decidable: fault.decidable_from.is_some(),
         found,
-        to_verdict_ms: confirmed_at.zip(knowable_from(fault)).map(|(at, from)| at.as_millis() - from.as_millis()),
+        to_verdict_ms: since(knowable_from(fault)),
+        after_evidence_ms: since(fault.decidable_from),
         messages: mine.iter().map(|messages| messages.len()).collect(),
         resolution: resolution::judge(truth, fault, &mine, complaints),
     }

@@ -57,7 +57,8 @@ pub(super) fn by_kind(rows: &[(String, Tally)]) -> Grid {
         "extra",
         "precision",
         "recall",
-        "s to verdict",
+        "s from 2nd pod",
+        "s from evidence",
         "alerts",
         "resolved",
         "undecidable",
@@ -75,7 +76,8 @@ pub(super) fn by_kind(rows: &[(String, Tally)]) -> Grid {
             count(tally.extra),
             ratio(tally.precision()),
             ratio(tally.recall()),
-            seconds(tally),
+            seconds(&tally.to_verdict_ms),
+            seconds(&tally.after_evidence_ms),
             messages(tally),
             of(tally.resolved_in_time, tally.resolution_due),
             of(tally.undecidable_confirmed, tally.undecidable),
@@ -93,7 +95,7 @@ pub(super) fn by_approach(rows: &[(Approach, Tally)]) -> Grid {
         "precision",
         "recall",
         "wrong nodes",
-        "s to verdict",
+        "s from 2nd pod",
         "alerts",
         "resolved",
         "false alarms/day",
@@ -107,7 +109,7 @@ pub(super) fn by_approach(rows: &[(Approach, Tally)]) -> Grid {
             ratio(tally.precision()),
             ratio(tally.recall()),
             count(tally.wrong_nodes),
-            seconds(tally),
+            seconds(&tally.to_verdict_ms),
             messages(tally),
             of(tally.resolved_in_time, tally.resolution_due),
             rate(tally.false_alarms_per_day()),
@@ -191,8 +193,8 @@ fn of(part: usize, whole: usize) -> String {
 }
 
 /// Median and 99th percentile.
-fn seconds(tally: &Tally) -> String {
-    let at = |fraction| quantile(&tally.to_verdict_ms, fraction);
+fn seconds(ascending: &[i64]) -> String {
+    let at = |fraction| quantile(ascending, fraction);
     match (at(0.5), at(0.99)) {
         (Some(half), Some(most)) => format!("{} / {}", in_seconds(half), in_seconds(most)),
         _ => NONE.to_owned(),

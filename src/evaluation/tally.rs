@@ -32,6 +32,7 @@ pub struct Tally {
     pub complaints: usize,
     /// Of decidable faults; ascending.
     pub to_verdict_ms: Vec<i64>,
+    pub after_evidence_ms: Vec<i64>,
     /// Messages per right incident; ascending.
     pub messages: Vec<usize>,
     pub resolved_in_time: usize,
@@ -47,6 +48,7 @@ impl Tally {
             tally.add(truth, judgement);
         }
         tally.to_verdict_ms.sort_unstable();
+        tally.after_evidence_ms.sort_unstable();
         tally.messages.sort_unstable();
         tally
     }
@@ -75,6 +77,7 @@ impl Tally {
                 self.decidable += 1;
                 self.decided += confirmed;
                 self.to_verdict_ms.extend(fault.to_verdict_ms);
+                self.after_evidence_ms.extend(fault.after_evidence_ms);
             } else {
                 self.undecidable += 1;
                 self.undecidable_confirmed += confirmed;
@@ -151,7 +154,15 @@ mod tests {
     }
 
     fn fault(found: Found, decidable: bool, to_verdict_ms: Option<i64>, resolution: Resolution) -> FaultJudgement {
-        FaultJudgement { scope: Scope::Node, decidable, found, to_verdict_ms, messages: vec![2], resolution }
+        FaultJudgement {
+            scope: Scope::Node,
+            decidable,
+            found,
+            to_verdict_ms,
+            after_evidence_ms: to_verdict_ms,
+            messages: vec![2],
+            resolution,
+        }
     }
 
     fn judgement(class: Class, faults: Vec<FaultJudgement>, strays: &[StrayKind]) -> Judgement {

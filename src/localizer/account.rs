@@ -6,7 +6,7 @@ use crate::alert::{Evidence, Scope, Suspect};
 
 use super::ranking::{guard, is_shared, weight};
 use super::tally::tally;
-use super::{Case, Ranked, left_over, likelier_reading, rank, set_aside};
+use super::{Case, Ranked, covers, left_over, likelier_reading, rank, set_aside};
 
 /// Why a hypothesis may not be called confirmed, however likely it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,6 +92,9 @@ pub fn account(case: &Case, suspect: &Suspect) -> Account {
     let (suspects, trust) = likelier_reading(case);
     let is_shared = suspects.contains(suspect);
     let focused = if is_shared { set_aside(case, suspect, &suspects) } else { left_over(case, &suspects) };
+    // A pod that is told alone because what it shares is sooner wrong than right.
+    let is_held = focused.pods.iter().any(|pod| covers(suspect, pod));
+    let focused = if is_held { focused } else { case.clone() };
     let set_aside = suspects.into_iter().filter(|other| other != suspect).collect();
     let trust = if is_shared { trust } else { 1.0 };
     Account {

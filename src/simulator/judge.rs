@@ -68,11 +68,18 @@ fn fault(story: &Story, plan: &Plan, first: &[Option<Timestamp>], again: &[Optio
         suspect: plan.suspect.clone(),
         also_right: plan.also_right.clone(),
         grew_from: plan.grew_from.clone(),
-        decidable: is_decidable(cluster, story.span.from, plan, &failing),
+        decidable_from: decidable_from(cluster, story.span.from, plan, &failing),
         failing,
         began: plan.began,
         recovered: over.and_then(|over| over.into_iter().max()).filter(|&at| at < story.span.to),
     }
+}
+
+/// The first failure with which enough was known. More failures never make it less.
+fn decidable_from(cluster: &Cluster, watched_from: Timestamp, plan: &Plan, failing: &[Failure]) -> Option<Timestamp> {
+    let enough = |known: usize| is_decidable(cluster, watched_from, plan, &failing[..known]);
+    let least = (1..=failing.len()).find(|known| enough(*known))?;
+    Some(failing[least - 1].first)
 }
 
 /// Whether even an ideal investigator could tell from what failed: it must have the suspect in common, and nothing

@@ -173,7 +173,7 @@ fn days_without_a_fault_have_none_and_the_others_are_mostly_decidable() {
         if matches!(kind, Healthy | CrashLoopers | Chatty | Rollout | ScaleDown | Drain) {
             assert!(faults.is_empty(), "{kind}");
         } else {
-            let decidable = faults.iter().filter(|fault| fault.decidable).count();
+            let decidable = faults.iter().filter(|fault| fault.decidable_from.is_some()).count();
             assert!(decidable * 3 >= faults.len() * 2, "{kind}: {decidable} of {}", faults.len());
             assert!(truths.iter().any(|truth| !truth.background.is_empty()), "{kind}");
         }

@@ -34,8 +34,10 @@ pub struct Fault {
     /// What was right to accuse while the fault was still smaller, in that order: the verdict may begin there, and must
     /// not end there. Empty for a fault that did not grow.
     pub grew_from: Vec<Suspect>,
-    /// Whether what was written is enough to decide it; else an abstention (`suspected`, or no word) is the right answer.
-    pub decidable: bool,
+    /// From when on what had been written is enough to decide it; `None` where it never is, and an abstention
+    /// (`suspected`, or no word) is the right answer.
+    #[serde(with = "rfc3339::option")]
+    pub decidable_from: Option<Timestamp>,
     /// Pods that were seen to fail, by the first line or event that shows it.
     pub failing: Vec<Failure>,
     #[serde(with = "rfc3339")]

@@ -215,3 +215,27 @@ fn what_a_first_report_brings_is_evaluated_in_its_own_time() {
     cluster.apply(&report);
     assert_eq!(cluster.told().first(), Some(&(FIRING, Node, "n2", Confirmed)));
 }
+
+#[test]
+fn a_crash_looper_of_last_week_is_no_part_of_its_nodes_incident() {
+    let mut cluster = Cluster::settled();
+    let old = |cluster: &mut Cluster, count: u32| {
+        let event = Some(EventCount { uid: "old".into(), count });
+        let matched = Match { event, ..matched(at(cluster.now), "pod-back-off", &[]) };
+        cluster.step(|report| {
+            report.pods.push(Cluster::pod("old-n2", "old", "n2"));
+            report.matches.push(Match { pod: Some(report.pods.len() as u32 - 1), ..matched });
+        });
+    };
+    old(&mut cluster, 200);
+    cluster.fail_entrypoint("api", "n2");
+    cluster.fail_entrypoint("agent", "n2");
+    cluster.run(30);
+    old(&mut cluster, 201);
+    cluster.start("api", "n2");
+    cluster.start("agent", "n2");
+    cluster.run(150);
+    assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed), (RESOLVED, Node, "n2", Confirmed)]);
+    let members: Vec<_> = cluster.alerts[1].failing.iter().map(|pod| &*pod.pod).collect();
+    assert_eq!(members, ["agent-n2", "api-n2"]);
+}

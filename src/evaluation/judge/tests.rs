@@ -42,7 +42,7 @@ fn fault() -> Fault {
         suspect: node("x"),
         also_right: Vec::new(),
         grew_from: Vec::new(),
-        decidable: true,
+        decidable_from: Some(at(307)),
         failing: vec![failure("a", 300), failure("b", 310)],
         began: at(290),
         recovered: None,
@@ -116,7 +116,7 @@ fn only_suspected_is_an_abstention_and_nothing_a_miss() {
 
 #[test]
 fn what_cannot_be_decided_may_be_left_open() {
-    let truth = Truth { faults: vec![Fault { decidable: false, ..fault() }], ..peace() };
+    let truth = Truth { faults: vec![Fault { decidable_from: None, ..fault() }], ..peace() };
     for told in [vec![], vec![suspected(312, &node("x"))], vec![confirmed(312, &node("x"))]] {
         assert_eq!(judge(&truth, &told).class, Class::Right);
     }

@@ -56,17 +56,15 @@ fn truth(fault: &Fault, from: Timestamp) -> String {
         let small: Vec<String> = fault.grew_from.iter().map(name).collect();
         text.push_str(&format!(" (grown from {})", small.join(", ")));
     }
-    if !fault.decidable {
-        text.push_str(" (undecidable)");
-    }
     let since = |time: Option<Timestamp>| time.map_or("never".to_owned(), |time| offset(time, from));
     let (first, second) = (fault.failing.first().map(|failure| failure.first), fault.second_failure());
     text + &format!(
-        ", began {}, {} failing (first {}, second {}), recovered {}",
+        ", began {}, {} failing (first {}, second {}), decidable from {}, recovered {}",
         offset(fault.began, from),
         fault.failing.len(),
         since(first),
         since(second),
+        since(fault.decidable_from),
         since(fault.recovered)
     )
 }
