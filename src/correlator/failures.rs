@@ -115,7 +115,7 @@ impl Failing {
 
     /// Whether silence after a start means that it runs: after a burst of events about one pod kubelet tells of no more
     /// than one in five minutes.
-    fn would_be_told(&self) -> bool {
+    pub fn would_be_told(&self) -> bool {
         !self.chronic && self.matches < EVENT_BURST
     }
 

@@ -79,7 +79,8 @@ impl Correlator {
     /// crash-looped is seen to be gone.
     fn is_silent(&self, member: &Exposed, failing: &Failing, now: Timestamp) -> bool {
         let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.last_seen));
-        silent >= incident::next_attempt(failing.longest_gap)
+        let patience = incident::next_attempt(failing.longest_gap);
+        silent >= if failing.would_be_told() { patience } else { incident::CRASH_LOOP_PERIOD }
     }
 
     /// The newest record of the suspect.
