@@ -14,6 +14,7 @@ mod batch;
 mod joiner;
 pub mod matcher;
 pub mod naive;
+pub mod prefilter;
 
 use batch::{Batch, Place};
 use joiner::{Joiner, Line};
