@@ -13,7 +13,7 @@ use crate::{correlator, engine::Engine};
 
 fn engine() -> Engine {
     let rules = Arc::new(RuleSet::parse(bundled::RULES).unwrap());
-    let options = scanner::Options { cluster: "test".into(), limits: Limits::default() };
+    let options = scanner::Options { cluster: "test".into(), limits: Limits::default(), prefilter: true };
     Engine::new(Matcher::new(rules), options, correlator::Options::default())
 }
 

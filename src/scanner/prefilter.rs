@@ -2,8 +2,9 @@
 //!
 //! *It never misses what matching the decoded message finds.* Of each rule's literals one is taken that every matching
 //! message holds, and of that a *piece*: bytes that stand in the record as they stand in the message, however often it
-//! was escaped. The only escape of JSON that can change other bytes than `"`, `\`, `/` and control characters is `\u`,
-//! so pieces hold none of those, and a message with `\u` in it is never ruled out. Letters count in either case.
+//! was escaped. Pieces hold no `"`, no `\` and no control characters; other bytes can only be changed by the escapes `\u`
+//! and `\/`, and a message that holds one of them must not be asked for ([`super::skim`] decodes it). Letters count in
+//! either case.
 //!
 //! Pieces are found by sampling (Wu and Manber's idea): the four bytes at every fourth place of the message are looked
 //! up in a bitmap. Whichever way a piece lies, four of its bytes from such a place on are within any seven of it, so the
@@ -76,7 +77,8 @@ impl Prefilter {
         Prefilter { open, long: Sampled::long(long), short: Sampled::short(short) }
     }
 
-    /// Whether the message that stands so in a JSON string, without its quotes, may match a rule for log lines.
+    /// Whether the message that stands so in a JSON string, without its quotes, may match a rule for log lines. It holds
+    /// neither `\u` nor `\/`, also not behind an escaped `\`.
     pub fn may_match(&self, escaped: &[u8]) -> bool {
         self.open || self.long.is_in_sample(escaped) || self.short.is_anywhere(escaped)
     }
@@ -121,7 +123,7 @@ fn rarest_piece(literal: &str) -> Option<(u32, Piece)> {
 const SHORT_MALUS: u32 = 1 << 16;
 
 fn may_be_escaped(byte: u8) -> bool {
-    byte < 0x20 || matches!(byte, b'"' | b'\\' | b'/' | 0x7f)
+    byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f)
 }
 
 impl Sampled {

@@ -29,7 +29,6 @@ fn pieces_hold_nothing_that_json_escapes() {
     let message = serde_json::to_string("say \"no such file\" to C:\\temp/dir\n").unwrap();
     assert!(filter.may_match(message.as_bytes()));
     assert!(filter.may_match(serde_json::to_string(&message).unwrap().as_bytes()));
-    assert!(filter.may_match(message.replace('/', "\\/").as_bytes()));
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn the_rarest_of_what_a_rule_needs_is_looked_for() {
 
 #[test]
 fn without_a_piece_nothing_is_ruled_out() {
-    let rules: [&[&[&str]]; 4] = [&[], &[&["ab"]], &[&["\"\\\"a/b\n"]], &[&["a long literal", "no"]]];
+    let rules: [&[&[&str]]; 4] = [&[], &[&["ab"]], &[&["\"\\\"ab\n"]], &[&["a long literal", "no"]]];
     for rule in rules {
         let filter = prefilter(&[&[&["something"]], rule]);
         assert!(!filter.is_of_use());

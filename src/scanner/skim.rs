@@ -1,0 +1,145 @@
+//! Reads records that hold no signature without decoding them.
+//!
+//! Nearly all records of a container differ in their message and time only. Of each writer (a container, and one of its
+//! streams) one record is decoded and learnt from; of the others it is enough to see that all else is the same, byte for
+//! byte, to know the pod, the node and everything else that they say, and that they are JSON. What stands where the
+//! message is must be a string of valid JSON, and the [`Prefilter`] must say that no rule can match it. Everything else
+//! takes the full path: what is new, what may match, what is odd. So the outcome is the same with and without; property
+//! tests keep it so.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use super::prefilter::Prefilter;
+use crate::decode::Input;
+use crate::time::Timestamp;
+
+mod form;
+mod layout;
+mod learn;
+mod outline;
+mod scalar;
+
+use form::Form;
+use layout::{Layout, Misfit, Reading};
+
+/// Layouts that are kept, and tried on a record, newest success first. A producer has one or two.
+const MAX_LAYOUTS: usize = 16;
+const MAX_LAYOUT_TRIES: usize = 4;
+
+/// What learning costs, in records that were spared decoding; looking in vain costs one.
+const LEARNING_COSTS: i32 = 8;
+/// What is there for learning at the start and may be saved: enough for some thousand writers.
+const MAX_CREDIT: i32 = 40_000;
+/// Without credit only one in so many records is looked at: where records do not repeat, looking would only cost.
+const TRY_EVERY: u32 = 64;
+
+/// What was learnt of the records of inputs that are read alike.
+pub(super) struct Skimmer {
+    /// Newest success first, each with its number.
+    layouts: Vec<(u8, Layout)>,
+    /// By number of the layout, and hash of what is not in a hole.
+    forms: HashMap<(u8, u64), Form, FixedState>,
+    /// What the forms take, and may take.
+    bytes: usize,
+    max_bytes: usize,
+    credit: i32,
+    tried: u32,
+}
+
+/// What is known of a record.
+pub(super) enum Skimmed<'s> {
+    /// All that matters: who wrote it, and when. Nothing in it matches.
+    Clean(&'s mut Form, Option<Timestamp>),
+    /// It must be decoded.
+    Candidate,
+    /// It must be decoded, and may be learnt from.
+    Unknown,
+}
+
+impl Skimmer {
+    /// Knows nothing yet, and will keep about `max_bytes` of what it learns.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Skimmer {
+            layouts: Vec::new(),
+            forms: HashMap::default(),
+            bytes: 0,
+            max_bytes,
+            credit: MAX_CREDIT,
+            tried: 0,
+        }
+    }
+
+    pub(super) fn read(&mut self, bytes: &[u8], prefilter: &Prefilter) -> Skimmed<'_> {
+        self.tried = self.tried.wrapping_add(1);
+        if self.credit <= 0 && !self.tried.is_multiple_of(TRY_EVERY) {
+            return Skimmed::Candidate;
+        }
+        let (index, reading) = match self.find(bytes) {
+            Ok(found) => found,
+            Err(Misfit::Unclear) => return Skimmed::Candidate,
+            Err(Misfit::Other) => {
+                self.credit -= 1;
+                return Skimmed::Unknown;
+            }
+        };
+        self.layouts[..=index].rotate_right(1);
+        let (number, layout) = &self.layouts[0];
+        let message = layout.message(bytes, &reading);
+        // Found a moment ago.
+        let Some(form) = self.forms.get_mut(&(*number, reading.hash)) else { return Skimmed::Unknown };
+        self.credit = MAX_CREDIT.min(self.credit + 1);
+        match layout.time(bytes, &reading) {
+            Ok(time) if form.is_plain(message) && !prefilter.may_match(message) => Skimmed::Clean(form, time),
+            _ => Skimmed::Candidate,
+        }
+    }
+
+    /// The layout by which the record can be read and of whose forms one is its.
+    fn find(&self, bytes: &[u8]) -> Result<(usize, Reading), Misfit> {
+        let mut outcome = Err(Misfit::Other);
+        for (index, (number, layout)) in self.layouts.iter().take(MAX_LAYOUT_TRIES).enumerate() {
+            match layout.read(bytes) {
+                Ok(reading) => {
+                    if self.forms.get(&(*number, reading.hash)).is_some_and(|form| form.is_of(bytes, &reading)) {
+                        return Ok((index, reading));
+                    }
+                }
+                Err(Misfit::Unclear) => outcome = Err(Misfit::Unclear),
+                Err(Misfit::Other) => {}
+            }
+        }
+        outcome
+    }
+
+    /// Learns from a record that was decoded as one whole log line. Tells whether all else had to be forgotten for it.
+    pub(super) fn learn(&mut self, bytes: &[u8], input: &Input) -> bool {
+        if self.credit <= 0 {
+            return false;
+        }
+        self.credit -= LEARNING_COSTS;
+        let Some((layout, form)) = learn::learn(bytes, input) else { return false };
+        let Ok(reading) = layout.read(bytes) else { return false };
+        let Some(number) = self.number_of(layout) else { return false };
+        let is_full = self.bytes + form.size() > self.max_bytes;
+        if is_full {
+            self.forms.clear();
+            self.bytes = 0;
+        }
+        self.bytes += form.size();
+        if let Some(other) = self.forms.insert((number, reading.hash), form) {
+            self.bytes -= other.size();
+        }
+        is_full
+    }
+
+    fn number_of(&mut self, layout: Layout) -> Option<u8> {
+        if let Some((number, _)) = self.layouts.iter().find(|(_, known)| known.is_same(&layout)) {
+            return Some(*number);
+        }
+        let number = u8::try_from(self.layouts.len()).ok().filter(|&number| usize::from(number) < MAX_LAYOUTS)?;
+        self.layouts.insert(0, (number, layout));
+        Some(number)
+    }
+}

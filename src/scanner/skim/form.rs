@@ -1,0 +1,97 @@
+//! What all records of one writer have in common, and say.
+
+use super::layout::Reading;
+use crate::record::{LogEntry, Source};
+use crate::report::Pod;
+use crate::scanner::batch::{self, Batch};
+
+/// Docker's buffer for one line: only a message as long as that may go on in the next record by its length alone.
+const LONG_MESSAGE: usize = 16 << 10;
+
+/// One writer's records: a container's, on one of its streams.
+pub(in crate::scanner) struct Form {
+    /// What is not in a hole, in one.
+    constant: Box<[u8]>,
+    /// Where each hole is in `constant`.
+    cuts: Box<[u32]>,
+    /// What its records say, but message and time.
+    pub(in crate::scanner) said: LogEntry<'static>,
+    pod: Option<Pod>,
+    /// A message that is JSON may be an event.
+    may_print_events: bool,
+    /// The batch in which it was last seen, and its pod there.
+    seen: Option<(u64, u32)>,
+}
+
+impl Form {
+    /// Of a record that was read, and what it says.
+    pub(super) fn new(said: LogEntry<'static>, bytes: &[u8], reading: &Reading) -> Self {
+        let pieces: Vec<&[u8]> = reading.pieces(bytes).collect();
+        let ends = pieces.iter().scan(0, |end, piece| {
+            *end += piece.len() as u32;
+            Some(*end)
+        });
+        let cuts = ends.take(pieces.len() - 1).collect();
+        Form {
+            constant: pieces.concat().into(),
+            cuts,
+            pod: batch::log_pod(&said),
+            may_print_events: may_print_events(&said.source),
+            said: LogEntry { message: "".into(), time: None, ..said },
+            seen: None,
+        }
+    }
+
+    /// Where its pod, if it has one, stands in the batch.
+    pub(in crate::scanner) fn pod_in(&mut self, batch: &mut Batch) -> Option<u32> {
+        if let Some((id, pod)) = self.seen
+            && id == batch.id
+        {
+            return Some(pod);
+        }
+        let pod = batch.described(self.pod.as_ref()?);
+        self.seen = Some((batch.id, pod));
+        Some(pod)
+    }
+
+    /// Whether the record differs in its holes only.
+    pub(super) fn is_of(&self, bytes: &[u8], reading: &Reading) -> bool {
+        let starts = std::iter::once(0).chain(self.cuts.iter().copied());
+        let ends = self.cuts.iter().copied().chain(std::iter::once(self.constant.len() as u32));
+        let own = starts.zip(ends).map(|(start, end)| &self.constant[start as usize..end as usize]);
+        own.eq(reading.pieces(bytes))
+    }
+
+    /// Whether what stands in the place of the message is one as it is, not something that the decoder would look into
+    /// for what else it says: an event, the line of another runtime, nothing at all.
+    pub(super) fn is_plain(&self, message: &[u8]) -> bool {
+        match message {
+            [] => false,
+            _ if message.len() >= LONG_MESSAGE => false,
+            [b'{' | b' ' | b'\\', ..] if self.may_print_events => false,
+            [b'{', ..] => !message.starts_with(br#"{\"log\""#),
+            [b'<', ..] => !message.starts_with(b"<Source>") && !message.starts_with(b"<Log>"),
+            [b'0'..=b'9', ..] => !may_be_cri(message),
+            _ => true,
+        }
+    }
+
+    /// Roughly what it takes in memory. Bytes.
+    pub(super) fn size(&self) -> usize {
+        2 * self.constant.len() + size_of::<Form>() + 256
+    }
+}
+
+fn may_print_events(source: &Source<'_>) -> bool {
+    let names = [&source.pod, &source.container];
+    source.pod.is_none() || names.into_iter().flatten().any(|name| name.contains("event"))
+}
+
+/// Whether it may begin with the head of a CRI line, `2026-11-22T14:31:03.103324294Z stdout F `.
+fn may_be_cri(message: &[u8]) -> bool {
+    if message.get(4) != Some(&b'-') || message.get(10) != Some(&b'T') {
+        return false;
+    }
+    let rest = message.iter().position(|&byte| byte == b' ').map_or(&[][..], |blank| &message[blank + 1..]);
+    rest.starts_with(b"stdout") || rest.starts_with(b"stderr")
+}
