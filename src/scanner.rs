@@ -282,10 +282,10 @@ impl Scanner {
             Skimmed::Unknown => return Some(Skim::Unknown),
         };
         let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, time) };
-        if self.joiner.concerns(slot.0, place.time, &form.said, limits) {
+        if self.joiner.concerns(slot.0, place.time, form.said(), limits) {
             return Some(Skim::Candidate);
         }
-        let cluster = form.said.cluster.as_deref().or(cluster).or(owned.input.cluster.as_deref());
+        let cluster = form.said().cluster.as_deref().or(cluster).or(owned.input.cluster.as_deref());
         let batch = self.batches.of(cluster, limits.clusters);
         batch.count_record(place);
         if let Some(pod) = form.pod_in(batch) {

@@ -41,14 +41,15 @@ pub struct Prefilter {
 /// Pieces by the groups of bytes that give them away.
 #[derive(Default)]
 struct Sampled {
-    bitmap: Option<Box<[u8; BITMAP_BYTES]>>,
+    bitmap: Option<Box<Bitmap>>,
     pieces: Vec<Box<[u8]>>,
     marks: Vec<Mark>,
     /// By hash of the gram: where its marks begin.
     buckets: Vec<u32>,
 }
 
-const BITMAP_BYTES: usize = 1 << (BITMAP_BITS - 3);
+const BITMAP_WORDS: usize = 1 << (BITMAP_BITS - 6);
+type Bitmap = [u64; BITMAP_WORDS];
 
 /// A gram of a piece.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,13 +140,13 @@ impl Sampled {
         if pieces.is_empty() {
             return Sampled::default();
         }
-        let mut bitmap: Box<[u8; BITMAP_BYTES]> = Box::new([0; BITMAP_BYTES]);
+        let mut bitmap: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
         let mut marks = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
             for at in places(piece) {
                 let gram = gram(&piece.bytes[at..]);
-                let (byte, bit) = place(gram);
-                bitmap[byte] |= bit;
+                let (word, bit) = place(gram);
+                bitmap[word] |= 1 << bit;
                 marks.push(Mark { bucket: bucket(gram), gram, piece: index as u32, at: at as u32 });
             }
         }
@@ -164,8 +165,8 @@ impl Sampled {
         let (grams, _) = text.as_chunks::<GRAM>();
         for (index, gram) in grams.iter().enumerate() {
             let gram = u32::from_le_bytes(*gram) | FOLD_GRAM;
-            let (byte, bit) = place(gram);
-            if bitmap[byte] & bit != 0 && self.is_at(text, index * GRAM, gram) {
+            let (word, bit) = place(gram);
+            if bitmap[word] >> bit & 1 != 0 && self.is_at(text, index * GRAM, gram) {
                 return true;
             }
         }
@@ -176,8 +177,8 @@ impl Sampled {
         let Some(bitmap) = &self.bitmap else { return false };
         for (index, bytes) in text.array_windows::<MIN_PIECE>().enumerate() {
             let gram = gram_of_three(bytes);
-            let (byte, bit) = place(gram);
-            if bitmap[byte] & bit != 0 && self.is_at(text, index, gram) {
+            let (word, bit) = place(gram);
+            if bitmap[word] >> bit & 1 != 0 && self.is_at(text, index, gram) {
                 return true;
             }
         }
@@ -207,9 +208,9 @@ fn gram_of_three(bytes: &[u8]) -> u32 {
 }
 
 /// Where a gram stands in the bitmap.
-fn place(gram: u32) -> (usize, u8) {
+fn place(gram: u32) -> (usize, u32) {
     let hash = gram.wrapping_mul(0x9e37_79b1) >> (32 - BITMAP_BITS);
-    ((hash >> 3) as usize & (BITMAP_BYTES - 1), 1 << (hash & 7))
+    ((hash >> 6) as usize & (BITMAP_WORDS - 1), hash & 63)
 }
 
 fn bucket(gram: u32) -> u32 {

@@ -22,7 +22,7 @@ mod outline;
 mod scalar;
 
 use form::Form;
-use layout::{Layout, Misfit, Reading};
+use layout::{Layout, Misfit, Reading, Seeds};
 
 /// Layouts that are kept, and tried on a record, newest success first. A producer has one or two.
 const MAX_LAYOUTS: usize = 16;
@@ -37,10 +37,11 @@ const TRY_EVERY: u32 = 64;
 
 /// What was learnt of the records of inputs that are read alike.
 pub(super) struct Skimmer {
-    /// Newest success first, each with its number.
-    layouts: Vec<(u8, Layout)>,
-    /// By number of the layout, and hash of what is not in a hole.
-    forms: HashMap<(u8, u64), Form, FixedState>,
+    /// Newest success first.
+    layouts: Vec<Layout>,
+    /// By what is not in a hole.
+    forms: HashMap<u128, Form, FixedState>,
+    seeds: Seeds,
     /// What the forms take, and may take.
     bytes: usize,
     max_bytes: usize,
@@ -64,6 +65,7 @@ impl Skimmer {
         Skimmer {
             layouts: Vec::new(),
             forms: HashMap::default(),
+            seeds: Seeds::default(),
             bytes: 0,
             max_bytes,
             credit: MAX_CREDIT,
@@ -76,7 +78,7 @@ impl Skimmer {
         if self.credit <= 0 && !self.tried.is_multiple_of(TRY_EVERY) {
             return Skimmed::Candidate;
         }
-        let (index, reading) = match self.find(bytes) {
+        let (index, reading, constant) = match self.find(bytes) {
             Ok(found) => found,
             Err(Misfit::Unclear) => return Skimmed::Candidate,
             Err(Misfit::Other) => {
@@ -85,10 +87,10 @@ impl Skimmer {
             }
         };
         self.layouts[..=index].rotate_right(1);
-        let (number, layout) = &self.layouts[0];
+        let layout = &self.layouts[0];
         let message = layout.message(bytes, &reading);
         // Found a moment ago.
-        let Some(form) = self.forms.get_mut(&(*number, reading.hash)) else { return Skimmed::Unknown };
+        let Some(form) = self.forms.get_mut(&constant) else { return Skimmed::Unknown };
         self.credit = MAX_CREDIT.min(self.credit + 1);
         match layout.time(bytes, &reading) {
             Ok(time) if form.is_plain(message) && !prefilter.may_match(message) => Skimmed::Clean(form, time),
@@ -96,21 +98,22 @@ impl Skimmer {
         }
     }
 
-    /// The layout by which the record can be read and of whose forms one is its.
-    fn find(&self, bytes: &[u8]) -> Result<(usize, Reading), Misfit> {
-        let mut outcome = Err(Misfit::Other);
-        for (index, (number, layout)) in self.layouts.iter().take(MAX_LAYOUT_TRIES).enumerate() {
+    /// The place of the layout by which the record can be read and is one of a writer that is known.
+    fn find(&mut self, bytes: &[u8]) -> Result<(usize, Reading, u128), Misfit> {
+        let mut outcome = Misfit::Other;
+        for (index, layout) in self.layouts.iter_mut().take(MAX_LAYOUT_TRIES).enumerate() {
             match layout.read(bytes) {
                 Ok(reading) => {
-                    if self.forms.get(&(*number, reading.hash)).is_some_and(|form| form.is_of(bytes, &reading)) {
-                        return Ok((index, reading));
+                    let constant = self.seeds.of(bytes, layout, &reading);
+                    if self.forms.contains_key(&constant) {
+                        return Ok((index, reading, constant));
                     }
                 }
-                Err(Misfit::Unclear) => outcome = Err(Misfit::Unclear),
+                Err(Misfit::Unclear) => outcome = Misfit::Unclear,
                 Err(Misfit::Other) => {}
             }
         }
-        outcome
+        Err(outcome)
     }
 
     /// Learns from a record that was decoded as one whole log line. Tells whether all else had to be forgotten for it.
@@ -119,27 +122,23 @@ impl Skimmer {
             return false;
         }
         self.credit -= LEARNING_COSTS;
-        let Some((layout, form)) = learn::learn(bytes, input) else { return false };
-        let Ok(reading) = layout.read(bytes) else { return false };
-        let Some(number) = self.number_of(layout) else { return false };
+        let Some((layout, reading, form)) = learn::learn(bytes, input) else { return false };
+        let constant = self.seeds.of(bytes, &layout, &reading);
+        if !self.layouts.iter().any(|known| known.is_same(&layout)) {
+            if self.layouts.len() >= MAX_LAYOUTS {
+                return false;
+            }
+            self.layouts.insert(0, layout);
+        }
         let is_full = self.bytes + form.size() > self.max_bytes;
         if is_full {
             self.forms.clear();
             self.bytes = 0;
         }
         self.bytes += form.size();
-        if let Some(other) = self.forms.insert((number, reading.hash), form) {
-            self.bytes -= other.size();
+        if let Some(before) = self.forms.insert(constant, form) {
+            self.bytes -= before.size();
         }
         is_full
-    }
-
-    fn number_of(&mut self, layout: Layout) -> Option<u8> {
-        if let Some((number, _)) = self.layouts.iter().find(|(_, known)| known.is_same(&layout)) {
-            return Some(*number);
-        }
-        let number = u8::try_from(self.layouts.len()).ok().filter(|&number| usize::from(number) < MAX_LAYOUTS)?;
-        self.layouts.insert(0, (number, layout));
-        Some(number)
     }
 }

@@ -1,6 +1,5 @@
 //! What all records of one writer have in common, and say.
 
-use super::layout::Reading;
 use crate::record::{LogEntry, Source};
 use crate::report::Pod;
 use crate::scanner::batch::{self, Batch};
@@ -10,36 +9,35 @@ const LONG_MESSAGE: usize = 16 << 10;
 
 /// One writer's records: a container's, on one of its streams.
 pub(in crate::scanner) struct Form {
-    /// What is not in a hole, in one.
-    constant: Box<[u8]>,
-    /// Where each hole is in `constant`.
-    cuts: Box<[u32]>,
-    /// What its records say, but message and time.
-    pub(in crate::scanner) said: LogEntry<'static>,
-    pod: Option<Pod>,
-    /// A message that is JSON may be an event.
-    may_print_events: bool,
     /// The batch in which it was last seen, and its pod there.
     seen: Option<(u64, u32)>,
+    /// A message that is JSON may be an event.
+    may_print_events: bool,
+    writer: Box<Writer>,
+}
+
+/// What need not be looked at for every record.
+struct Writer {
+    /// What its records say, but message and time.
+    said: LogEntry<'static>,
+    pod: Option<Pod>,
 }
 
 impl Form {
-    /// Of a record that was read, and what it says.
-    pub(super) fn new(said: LogEntry<'static>, bytes: &[u8], reading: &Reading) -> Self {
-        let pieces: Vec<&[u8]> = reading.pieces(bytes).collect();
-        let ends = pieces.iter().scan(0, |end, piece| {
-            *end += piece.len() as u32;
-            Some(*end)
-        });
-        let cuts = ends.take(pieces.len() - 1).collect();
+    /// Of what one of its records says.
+    pub(super) fn new(said: LogEntry<'static>) -> Self {
         Form {
-            constant: pieces.concat().into(),
-            cuts,
-            pod: batch::log_pod(&said),
-            may_print_events: may_print_events(&said.source),
-            said: LogEntry { message: "".into(), time: None, ..said },
             seen: None,
+            may_print_events: may_print_events(&said.source),
+            writer: Box::new(Writer {
+                pod: batch::log_pod(&said),
+                said: LogEntry { message: "".into(), time: None, ..said },
+            }),
         }
+    }
+
+    pub(in crate::scanner) fn said(&self) -> &LogEntry<'static> {
+        &self.writer.said
     }
 
     /// Where its pod, if it has one, stands in the batch.
@@ -49,17 +47,9 @@ impl Form {
         {
             return Some(pod);
         }
-        let pod = batch.described(self.pod.as_ref()?);
+        let pod = batch.described(self.writer.pod.as_ref()?);
         self.seen = Some((batch.id, pod));
         Some(pod)
-    }
-
-    /// Whether the record differs in its holes only.
-    pub(super) fn is_of(&self, bytes: &[u8], reading: &Reading) -> bool {
-        let starts = std::iter::once(0).chain(self.cuts.iter().copied());
-        let ends = self.cuts.iter().copied().chain(std::iter::once(self.constant.len() as u32));
-        let own = starts.zip(ends).map(|(start, end)| &self.constant[start as usize..end as usize]);
-        own.eq(reading.pieces(bytes))
     }
 
     /// Whether what stands in the place of the message is one as it is, not something that the decoder would look into
@@ -78,7 +68,12 @@ impl Form {
 
     /// Roughly what it takes in memory. Bytes.
     pub(super) fn size(&self) -> usize {
-        2 * self.constant.len() + size_of::<Form>() + 256
+        const ALLOCATION: usize = 16;
+        let source = &self.writer.said.source;
+        let names = [&source.node, &source.namespace, &source.pod, &source.pod_uid, &source.container, &source.image];
+        // They are in the pod as well.
+        let texts: usize = names.into_iter().flatten().map(|name| 2 * (name.len() + ALLOCATION)).sum();
+        texts + size_of::<Writer>() + 2 * size_of::<(u8, u128, Form)>()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
-use foldhash::fast::FixedState;
+use foldhash::quality::RandomState;
 use memchr::memmem::Finder;
 
 use super::scalar::{self, Text};
@@ -30,6 +30,8 @@ pub(super) enum Kind {
 struct Hole {
     /// Its key and what else stands before it: `"log":"`.
     before: Finder<'static>,
+    /// How far behind the hole before it that stood in the last record; it mostly does so again.
+    distance: usize,
     kind: Kind,
 }
 
@@ -44,8 +46,6 @@ pub(super) struct Layout {
 pub(super) struct Reading {
     spans: [(u32, u32); MAX_HOLES],
     holes: usize,
-    /// Of all that is not in a hole.
-    pub(super) hash: u64,
 }
 
 /// Why a record cannot be read by a layout.
@@ -60,7 +60,8 @@ pub(super) enum Misfit {
 impl Layout {
     /// Of what stands before each hole, in their order.
     pub(super) fn new<'b>(holes: impl Iterator<Item = (&'b [u8], Kind)>) -> Self {
-        let holes = holes.map(|(before, kind)| Hole { before: Finder::new(before).into_owned(), kind });
+        let hole = |(before, kind)| Hole { before: Finder::new(before).into_owned(), distance: 0, kind };
+        let holes = holes.map(hole);
         Layout { holes: holes.collect() }
     }
 
@@ -69,18 +70,14 @@ impl Layout {
         self.holes.iter().map(key).eq(other.holes.iter().map(key))
     }
 
-    pub(super) fn read(&self, bytes: &[u8]) -> Result<Reading, Misfit> {
-        let mut reading = Reading { spans: [(0, 0); MAX_HOLES], holes: self.holes.len(), hash: 0 };
-        let mut hasher = FixedState::default().build_hasher();
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Reading, Misfit> {
+        let mut reading = Reading { spans: [(0, 0); MAX_HOLES], holes: self.holes.len() };
         let mut at = 0;
-        for (hole, span) in self.holes.iter().zip(&mut reading.spans) {
-            let start = at + hole.before.find(&bytes[at..]).ok_or(Misfit::Other)? + hole.before.needle().len();
-            hasher.write(&bytes[at..start]);
+        for (hole, span) in self.holes.iter_mut().zip(&mut reading.spans) {
+            let start = at + hole.find(&bytes[at..]).ok_or(Misfit::Other)?;
             at = hole.end(bytes, start)?;
             *span = (start as u32, at as u32);
         }
-        hasher.write(&bytes[at..]);
-        reading.hash = hasher.finish();
         Ok(reading)
     }
 
@@ -106,7 +103,41 @@ impl Layout {
     }
 }
 
+/// Tells constant parts of records apart: two 64-bit hashes under seeds that nobody outside knows. That two writers in a
+/// million have the same is less likely than 1 in 10^26.
+#[derive(Default)]
+pub(super) struct Seeds(RandomState, RandomState);
+
+impl Seeds {
+    /// Of all that is not in a hole: the pieces, where each ends, and what the holes between them are.
+    pub(super) fn of(&self, bytes: &[u8], layout: &Layout, reading: &Reading) -> u128 {
+        let mut hashers = (self.0.build_hasher(), self.1.build_hasher());
+        let mut shape = 0u64;
+        for piece in reading.pieces(bytes) {
+            shape = shape.wrapping_mul(LONGEST_PIECE) + piece.len() as u64;
+            hashers.0.write(piece);
+            hashers.1.write(piece);
+        }
+        shape = layout.holes.iter().fold(shape, |shape, hole| shape.wrapping_mul(0x100) + hole.kind as u64);
+        hashers.0.write_u64(shape);
+        hashers.1.write_u64(shape);
+        u128::from(hashers.0.finish()) << 64 | u128::from(hashers.1.finish())
+    }
+}
+
+/// A prime, so that what many pieces' lengths make differs; the hashes take lengths in as well.
+const LONGEST_PIECE: u64 = 0x0001_0000_0000_001b;
+
 impl Hole {
+    /// Where the hole begins.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        let before = self.before.needle();
+        if bytes.get(self.distance..).is_none_or(|rest| !rest.starts_with(before)) {
+            self.distance = self.before.find(bytes)?;
+        }
+        Some(self.distance + self.before.needle().len())
+    }
+
     fn end(&self, bytes: &[u8], start: usize) -> Result<usize, Misfit> {
         match self.kind {
             Kind::TimeNumber | Kind::OtherNumber => scalar::number(bytes, start).ok_or(Misfit::Other),
@@ -129,7 +160,7 @@ impl Reading {
     }
 
     /// What stands between the holes, before the first and behind the last.
-    pub(super) fn pieces<'r>(&self, bytes: &'r [u8]) -> impl Iterator<Item = &'r [u8]> {
+    fn pieces<'r>(&self, bytes: &'r [u8]) -> impl Iterator<Item = &'r [u8]> {
         let starts = std::iter::once(0).chain(self.spans().map(|span| span.end));
         let ends = self.spans().map(|span| span.start).chain(std::iter::once(bytes.len()));
         starts.zip(ends).map(|(start, end)| &bytes[start..end])

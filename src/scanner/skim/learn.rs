@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 
 use super::form::Form;
-use super::layout::{Kind, Layout, MAX_HOLES};
+use super::layout::{Kind, Layout, MAX_HOLES, Reading};
 use super::outline::{self, Scalar};
 use crate::decode::{self, Input};
 use crate::record::{Entry, LogEntry, Record};
@@ -27,7 +27,7 @@ const TIME_NUMBER: &str = "1000000000.125";
 const TIME: Timestamp = Timestamp::from_millis(1_000_000_000_125);
 
 /// How to read records that differ from this one in its holes only. `None`: it is none that could be read so.
-pub(super) fn learn(bytes: &[u8], input: &Input) -> Option<(Layout, Form)> {
+pub(super) fn learn(bytes: &[u8], input: &Input) -> Option<(Layout, Reading, Form)> {
     // An object that is not the wrapping of a Windows line, which is known by its beginning and may be no JSON.
     if bytes.first() != Some(&b'{') || bytes.starts_with(b"{\"Source\":") {
         return None;
@@ -50,11 +50,11 @@ pub(super) fn learn(bytes: &[u8], input: &Input) -> Option<(Layout, Form)> {
     if holes.len() > MAX_HOLES || said.time.is_some() != tells_time {
         return None;
     }
-    let layout = Layout::new(holes.iter().map(|(before, _, kind)| (&bytes[before.clone()], *kind)));
+    let mut layout = Layout::new(holes.iter().map(|(before, _, kind)| (&bytes[before.clone()], *kind)));
     let reading = layout.read(bytes).ok()?;
     // A key that stands somewhere else as well could be mistaken.
     let values = holes.into_iter().map(|(_, value, _)| value);
-    reading.spans().eq(values).then(|| (layout, Form::new(said.into_owned(), bytes, &reading)))
+    reading.spans().eq(values).then(|| (layout, reading, Form::new(said)))
 }
 
 /// A record of which single values are replaced.
