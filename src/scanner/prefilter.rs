@@ -8,7 +8,8 @@
 //!
 //! Pieces are found by sampling (Wu and Manber's idea): the four bytes at every fourth place of the message are looked
 //! up in a bitmap. Whichever way a piece lies, four of its bytes from such a place on are within any seven of it, so the
-//! bitmap has the four groups of four of its rarest seven bytes. A hit is compared with the whole piece.
+//! bitmap has the four groups of four of its rarest seven bytes. After a hit the next four bytes are looked at, too, and
+//! what then is left is compared with the whole piece.
 
 use super::matcher::Need;
 
@@ -42,6 +43,8 @@ pub struct Prefilter {
 #[derive(Default)]
 struct Sampled {
     bitmap: Option<Box<Bitmap>>,
+    /// The same with the four bytes behind the gram; of pieces that are too short for that the gram alone.
+    second: Option<Box<Bitmap>>,
     pieces: Vec<Box<[u8]>>,
     marks: Vec<Mark>,
     /// By hash of the gram: where its marks begin.
@@ -109,7 +112,8 @@ fn rarest_piece(literal: &str) -> Option<(u32, Piece)> {
     let runs = literal.as_bytes().split(|&byte| may_be_escaped(byte)).filter(|run| run.len() >= MIN_PIECE);
     let pieces = runs.map(|run| {
         let bytes: Vec<u8> = run.iter().map(|byte| byte | FOLD).collect();
-        let windows = bytes.windows(WINDOW).enumerate();
+        // With four bytes behind it, where there are so many.
+        let windows = bytes.windows(WINDOW).take(bytes.len().saturating_sub(WINDOW + GRAM).max(1)).enumerate();
         let rarest = windows.map(|(at, window)| (rarity::of(window), at)).max_by_key(|&(rarity, _)| rarity);
         match rarest {
             // Any long piece goes before a short one, which costs more to look for.
@@ -141,12 +145,15 @@ impl Sampled {
             return Sampled::default();
         }
         let mut bitmap: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
+        let mut second: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
         let mut marks = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
             for at in places(piece) {
                 let gram = gram(&piece.bytes[at..]);
                 let (word, bit) = place(gram);
                 bitmap[word] |= 1 << bit;
+                let (word, bit) = piece.bytes[at..].first_chunk().map_or((word, bit), place_of_eight);
+                second[word] |= 1 << bit;
                 marks.push(Mark { bucket: bucket(gram), gram, piece: index as u32, at: at as u32 });
             }
         }
@@ -154,6 +161,7 @@ impl Sampled {
         let buckets = (0..=1 << BUCKET_BITS).map(|bucket| marks.partition_point(|mark| mark.bucket < bucket) as u32);
         Sampled {
             bitmap: Some(bitmap),
+            second: Some(second),
             buckets: buckets.collect(),
             marks,
             pieces: pieces.into_iter().map(|piece| piece.bytes.into()).collect(),
@@ -166,7 +174,7 @@ impl Sampled {
         for (index, gram) in grams.iter().enumerate() {
             let gram = u32::from_le_bytes(*gram) | FOLD_GRAM;
             let (word, bit) = place(gram);
-            if bitmap[word] >> bit & 1 != 0 && self.is_at(text, index * GRAM, gram) {
+            if bitmap[word] >> bit & 1 != 0 && self.may_be_at(text, index * GRAM, gram) {
                 return true;
             }
         }
@@ -178,11 +186,18 @@ impl Sampled {
         for (index, bytes) in text.array_windows::<MIN_PIECE>().enumerate() {
             let gram = gram_of_three(bytes);
             let (word, bit) = place(gram);
-            if bitmap[word] >> bit & 1 != 0 && self.is_at(text, index, gram) {
+            if bitmap[word] >> bit & 1 != 0 && self.may_be_at(text, index, gram) {
                 return true;
             }
         }
         false
+    }
+
+    fn may_be_at(&self, text: &[u8], at: usize, gram: u32) -> bool {
+        let Some(second) = &self.second else { return false };
+        let is_in = |(word, bit): (usize, u32)| second[word] >> bit & 1 != 0;
+        let with_next = text[at..].first_chunk().is_some_and(|eight| is_in(place_of_eight(eight)));
+        (with_next || is_in(place(gram))) && self.is_at(text, at, gram)
     }
 
     /// Whether one of the pieces that the gram is of is there.
@@ -211,6 +226,13 @@ fn gram_of_three(bytes: &[u8]) -> u32 {
 fn place(gram: u32) -> (usize, u32) {
     let hash = gram.wrapping_mul(0x9e37_79b1) >> (32 - BITMAP_BITS);
     ((hash >> 6) as usize & (BITMAP_WORDS - 1), hash & 63)
+}
+
+/// Where eight bytes, which need not be folded, stand in the second bitmap.
+fn place_of_eight(bytes: &[u8; 2 * GRAM]) -> (usize, u32) {
+    let folded = u64::from_le_bytes(*bytes) | u64::from_le_bytes([FOLD; 2 * GRAM]);
+    let hash = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITMAP_BITS);
+    ((hash >> 6) as usize & (BITMAP_WORDS - 1), (hash & 63) as u32)
 }
 
 fn bucket(gram: u32) -> u32 {
