@@ -87,7 +87,8 @@ fn with_rules(records: &[ScenarioRecord], count: usize, matcher: Matcher) -> Vec
 }
 
 fn ratios(steps: &[Step<'_>]) {
-    let time = |name: &str| steps.iter().find(|step| step.name == name).map_or(f64::NAN, |step| step.best.as_secs_f64());
+    let time =
+        |name: &str| steps.iter().find(|step| step.name == name).map_or(f64::NAN, |step| step.best.as_secs_f64());
     for count in [100, 1_000] {
         let path = time(&format!("record path, {count}"));
         let times = |name: &str| time(&format!("{name}, {count}")) / path;
@@ -104,7 +105,11 @@ fn ratios(steps: &[Step<'_>]) {
 
 fn memory(records: &[ScenarioRecord]) -> u64 {
     let word = |word: &[u8; 8]| u64::from_le_bytes(*word);
-    records.iter().map(|it| it.value.as_bytes().as_chunks().0.iter().map(word).fold(0, u64::wrapping_add)).max().unwrap_or(0)
+    records
+        .iter()
+        .map(|it| it.value.as_bytes().as_chunks().0.iter().map(word).fold(0, u64::wrapping_add))
+        .max()
+        .unwrap_or(0)
 }
 
 fn scanner(prefilter: bool) -> Scanner {

@@ -275,7 +275,8 @@ impl Scanner {
         let owned = self.slots.get_mut(slot.0)?.as_mut()?;
         let limits = &self.options.limits;
         let skimmer = &mut self.skimmers.get_mut(owned.skimmer?)?.1;
-        let value = record.value.filter(|value| value.len() <= limits.record_bytes && matcher.prefilter().is_of_use())?;
+        let value =
+            record.value.filter(|value| value.len() <= limits.record_bytes && matcher.prefilter().is_of_use())?;
         let (form, time) = match skimmer.read(value, matcher.prefilter()) {
             Skimmed::Clean(form, time) => (form, time),
             Skimmed::Candidate => return Some(Skim::Candidate),

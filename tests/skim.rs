@@ -119,9 +119,13 @@ fn written(producer: u32) -> impl Strategy<Value = Vec<u8>> {
                 bytes.insert(at, b"\"\\\n{},0e\xff"[usize::from(byte) % 9]);
                 bytes
             }
-            7 => record.as_object().and_then(|it| it.get("log").or(it.get("message"))).map_or(text.clone(), |line| {
-                format!("2026-11-22T14:00:01Z stdout F {}", line.as_str().unwrap_or_default())
-            }).into_bytes(),
+            7 => record
+                .as_object()
+                .and_then(|it| it.get("log").or(it.get("message")))
+                .map_or(text.clone(), |line| {
+                    format!("2026-11-22T14:00:01Z stdout F {}", line.as_str().unwrap_or_default())
+                })
+                .into_bytes(),
             _ => text.into_bytes(),
         }
     })
@@ -175,7 +179,8 @@ fn step(producer: u32) -> impl Strategy<Value = Step> {
 fn input() -> impl Strategy<Value = Input> {
     let formats = [Format::Auto, Format::Auto, Format::Auto, Format::FluentBit, Format::Json, Format::Text];
     let expects = [Expect::Logs, Expect::Logs, Expect::Either, Expect::Either, Expect::Events];
-    (prop::sample::select(formats.to_vec()), prop::sample::select(expects.to_vec())).prop_map(|(format, expect)| Input::new(format, expect))
+    (prop::sample::select(formats.to_vec()), prop::sample::select(expects.to_vec()))
+        .prop_map(|(format, expect)| Input::new(format, expect))
 }
 
 /// Returns how many records were skimmed.
@@ -222,10 +227,14 @@ fn clean_records_of_common_producers_are_skimmed() {
     let shop = json!({"pod_name": "cart-7d9f8b6c5d-x7k2p", "namespace_name": "shop", "host": "n1"});
     let producers: [fn(&Value, i64) -> Value; 4] = [
         |shop, at| json!({"@timestamp": at as f64 + 0.25, "stream": "stdout", "_p": "F", "log": format!("request {at}\n"), "kubernetes": shop}),
-        |shop, at| json!({"file": "/var/log/x", "kubernetes": shop, "message": format!("{{\"n\":\"{at}\"}}"), "source_type": "kubernetes_logs",
-            "timestamp": Timestamp::from_millis(at * 1000).to_string(), "timestamp_end": Timestamp::from_millis(at * 1000).to_string()}),
-        |_, at| json!({"@timestamp": Timestamp::from_millis(at * 1000).to_string(), "@metadata": {}, "kubernetes": {"pod": {"name": "web-0"}},
-            "log": {"offset": at}, "message": format!("line {at}")}),
+        |shop, at| {
+            json!({"file": "/var/log/x", "kubernetes": shop, "message": format!("{{\"n\":\"{at}\"}}"), "source_type": "kubernetes_logs",
+            "timestamp": Timestamp::from_millis(at * 1000).to_string(), "timestamp_end": Timestamp::from_millis(at * 1000).to_string()})
+        },
+        |_, at| {
+            json!({"@timestamp": Timestamp::from_millis(at * 1000).to_string(), "@metadata": {}, "kubernetes": {"pod": {"name": "web-0"}},
+            "log": {"offset": at}, "message": format!("line {at}")})
+        },
         |shop, at| json!({"log": format!("line {at}"), "docker": {"container_id": "d"}, "kubernetes": shop}),
     ];
     for (index, producer) in producers.iter().enumerate() {

@@ -5,16 +5,56 @@ use std::sync::Arc;
 use faultline::ruleset::RuleSet;
 
 const SUBJECTS: &[&str] = &[
-    "request", "connection", "volume", "container", "upstream", "service", "query", "cache", "worker", "certificate",
-    "lease", "image", "endpoint", "transaction", "session", "replica", "mount", "config", "proxy", "watch",
+    "request",
+    "connection",
+    "volume",
+    "container",
+    "upstream",
+    "service",
+    "query",
+    "cache",
+    "worker",
+    "certificate",
+    "lease",
+    "image",
+    "endpoint",
+    "transaction",
+    "session",
+    "replica",
+    "mount",
+    "config",
+    "proxy",
+    "watch",
 ];
 const VERBS: &[&str] = &[
-    "failed to start", "could not open", "is not ready for", "was refused by", "timed out waiting for", "lost its",
-    "cannot allocate", "exceeded the limit of", "was reset by", "is corrupt in",
+    "failed to start",
+    "could not open",
+    "is not ready for",
+    "was refused by",
+    "timed out waiting for",
+    "lost its",
+    "cannot allocate",
+    "exceeded the limit of",
+    "was reset by",
+    "is corrupt in",
 ];
 const OBJECTS: &[&str] = &[
-    "entrypoint", "the connection", "the shard", "its leader", "the upstream", "memory", "the item", "pod sandbox",
-    "the index", "the socket", "checkout", "the certificate", "disk", "the workspace", "job", "the service",
+    "entrypoint",
+    "the connection",
+    "the shard",
+    "its leader",
+    "the upstream",
+    "memory",
+    "the item",
+    "pod sandbox",
+    "the index",
+    "the socket",
+    "checkout",
+    "the certificate",
+    "disk",
+    "the workspace",
+    "job",
+    "the service",
 ];
 const ENDS: &[&str] = &["", ": code=", " (errno ", ", retrying", " in ", ": status 5", "; giving up", ": no such "];
 
@@ -24,7 +64,8 @@ pub fn literals(count: usize) -> Vec<String> {
     let pick = |words: &'static [&str], at: usize| words[at % words.len()];
     // The numbers of words have few divisors in common with these steps, so that neighbours differ in all places.
     for at in 0..count.saturating_sub(1) {
-        let (subject, verb, object) = (pick(SUBJECTS, at * 7), pick(VERBS, at / 20 + at * 3), pick(OBJECTS, at / 200 + at));
+        let (subject, verb, object) =
+            (pick(SUBJECTS, at * 7), pick(VERBS, at / 20 + at * 3), pick(OBJECTS, at / 200 + at));
         literals.push(format!("{subject} {verb} {object}{}{}", pick(ENDS, at / 40), at % 9));
     }
     literals

@@ -6,50 +6,52 @@ use std::sync::Arc;
 use super::batch::Batch;
 
 pub(super) struct Batches {
-    /// The cluster of records that name none.
-    default: Arc<str>,
-    /// Clusters stay, so that each gets its heartbeats.
-    by_cluster: BTreeMap<Arc<str>, Batch>,
+    /// The cluster of records that name none, and its batch.
+    default: (Arc<str>, Batch),
+    /// Those of other clusters, which stay, so that each gets its heartbeats.
+    others: BTreeMap<Arc<str>, Batch>,
     begun: u64,
 }
 
 impl Batches {
     pub fn new(default: Arc<str>) -> Self {
-        let mut batches = Batches { default, by_cluster: BTreeMap::new(), begun: 0 };
-        batches.begin(&Arc::clone(&batches.default));
-        batches
+        Batches { default: (default, Batch::new(0)), others: BTreeMap::new(), begun: 0 }
     }
 
-    fn begin(&mut self, cluster: &Arc<str>) -> Batch {
+    fn begin(&mut self) -> Batch {
         self.begun += 1;
-        self.by_cluster.insert(Arc::clone(cluster), Batch::new(self.begun)).unwrap_or_default()
+        Batch::new(self.begun)
     }
 
     /// The batch of a cluster; of a new one only while there are fewer than `most`, else the default cluster's.
     pub fn of(&mut self, cluster: Option<&str>, most: usize) -> &mut Batch {
-        if let Some(named) = cluster
-            && !self.by_cluster.contains_key(named)
-            && self.by_cluster.len() < most.max(1)
-        {
-            self.begin(&named.into());
+        let Some(named) = cluster.filter(|named| **named != *self.default.0) else { return &mut self.default.1 };
+        if !self.others.contains_key(named) && self.others.len() + 1 < most {
+            let new = self.begin();
+            self.others.insert(named.into(), new);
         }
-        let is_known = cluster.is_some_and(|named| self.by_cluster.contains_key(named));
-        let name = cluster.filter(|_| is_known).unwrap_or(&self.default);
-        // The default cluster's batch is there from the start.
-        self.by_cluster.get_mut(name).expect("batches are never taken away")
+        self.others.get_mut(named).unwrap_or(&mut self.default.1)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Batch> {
-        self.by_cluster.values()
+        std::iter::once(&self.default.1).chain(self.others.values())
     }
 
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Batch> {
-        self.by_cluster.values_mut()
+        std::iter::once(&mut self.default.1).chain(self.others.values_mut())
     }
 
-    /// What was gathered, by cluster; all begin anew.
+    /// What was gathered, in the order of the clusters' names; all begin anew.
     pub fn take(&mut self) -> Vec<(Arc<str>, Batch)> {
-        let clusters: Vec<_> = self.by_cluster.keys().cloned().collect();
-        clusters.into_iter().map(|cluster| (Arc::clone(&cluster), self.begin(&cluster))).collect()
+        let begun = &mut self.begun;
+        let all = std::iter::once((&self.default.0, &mut self.default.1)).chain(self.others.iter_mut());
+        let mut taken: Vec<_> = all
+            .map(|(cluster, batch)| {
+                *begun += 1;
+                (Arc::clone(cluster), std::mem::replace(batch, Batch::new(*begun)))
+            })
+            .collect();
+        taken.sort_by(|(a, _), (b, _)| a.cmp(b));
+        taken
     }
 }

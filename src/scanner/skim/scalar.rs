@@ -21,7 +21,11 @@ pub(super) fn text(bytes: &[u8], start: usize) -> Text {
     let content = &bytes[start..end];
     // In a form of which the compiler makes a few wide instructions.
     let (lowest, high) = content.iter().fold((0xff, 0), |(lowest, high), &byte| (byte.min(lowest), high | byte));
-    if lowest < 0x20 || high >= 0x80 && std::str::from_utf8(content).is_err() { Text::Unclear } else { Text::EndsAt(end) }
+    if lowest < 0x20 || high >= 0x80 && std::str::from_utf8(content).is_err() {
+        Text::Unclear
+    } else {
+        Text::EndsAt(end)
+    }
 }
 
 fn end_of_text(bytes: &[u8], start: usize) -> Option<usize> {
