@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use faultline::decode::{Format, Input};
 use faultline::record::Expect;
 use faultline::scanner::matcher::Matcher;
@@ -34,7 +34,11 @@ impl<'r> Step<'r> {
 fn main() {
     let records = common::chatter(common::size(100_000, 500));
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
-    let mut steps = vec![Step::new("memory, read once", || memory(&records))];
+    let teddy = teddy();
+    let mut steps = vec![
+        Step::new("memory, read once", || memory(&records)),
+        Step::new("Teddy over 64 anchors of 5 bytes, whole records", || anchors(&records, &teddy)),
+    ];
     for count in [100, 1_000] {
         let began = Instant::now();
         let matcher = Matcher::new(signatures::rules(count));
@@ -110,6 +114,17 @@ fn memory(records: &[ScenarioRecord]) -> u64 {
         .map(|it| it.value.as_bytes().as_chunks().0.iter().map(word).fold(0, u64::wrapping_add))
         .max()
         .unwrap_or(0)
+}
+
+/// The other way to look for few literals, in letters of one case only.
+fn teddy() -> packed::Searcher {
+    let literals = signatures::literals(64);
+    let ends = literals.iter().map(|literal| &literal[literal.len() - 5..]);
+    packed::Config::new().builder().extend(ends).build().expect("Teddy is there on this machine")
+}
+
+fn anchors(records: &[ScenarioRecord], teddy: &packed::Searcher) -> u64 {
+    records.iter().map(|record| u64::from(teddy.find(&record.value).is_some())).sum()
 }
 
 fn scanner(prefilter: bool) -> Scanner {

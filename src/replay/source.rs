@@ -5,8 +5,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memmem};
@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 
 /// Longer lines are cut off and reported as too large, unless the caller says otherwise. Bytes.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 10 << 20;
+
+/// What envelopes begin with.
+static TOPIC: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\"topic\""));
 
 /// Read from a file at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -277,7 +280,7 @@ fn unwrap_envelope(bytes: Vec<u8>, number: i64) -> Line {
 fn parse_envelope(bytes: &[u8]) -> Option<(Envelope, Content)> {
     // Envelopes begin with their topic; most other records need not be parsed twice.
     let head = &bytes[..bytes.len().min(64)];
-    if bytes.first() != Some(&b'{') || memmem::find(head, b"\"topic\"").is_none() {
+    if bytes.first() != Some(&b'{') || TOPIC.find(head).is_none() {
         return None;
     }
     let text = std::str::from_utf8(bytes).ok()?;

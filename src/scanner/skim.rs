@@ -33,7 +33,7 @@ const LEARNING_COSTS: i32 = 8;
 /// What is there for learning at the start and may be saved: enough for some thousand writers.
 const MAX_CREDIT: i32 = 40_000;
 /// Without credit only one in so many records is looked at: where records do not repeat, looking would only cost.
-const TRY_EVERY: u32 = 64;
+const TRY_EVERY: u32 = 128;
 
 /// What was learnt of the records of inputs that are read alike.
 pub(super) struct Skimmer {
@@ -75,8 +75,12 @@ impl Skimmer {
 
     pub(super) fn read(&mut self, bytes: &[u8], prefilter: &Prefilter) -> Skimmed<'_> {
         self.tried = self.tried.wrapping_add(1);
-        if self.credit <= 0 && !self.tried.is_multiple_of(TRY_EVERY) {
-            return Skimmed::Candidate;
+        if self.credit <= 0 {
+            if !self.tried.is_multiple_of(TRY_EVERY) {
+                return Skimmed::Candidate;
+            }
+            // Enough to learn from this one: the input may have changed.
+            self.credit = LEARNING_COSTS + 1;
         }
         let (index, reading, constant) = match self.find(bytes) {
             Ok(found) => found,
@@ -142,3 +146,6 @@ impl Skimmer {
         is_full
     }
 }
+
+#[cfg(test)]
+mod tests;

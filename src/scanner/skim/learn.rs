@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 /// What a message is replaced by: no letter of it means anything to a decoder.
 const MESSAGE: &str = "a message of nobody";
+/// Longer records are not learnt from. Bytes.
+const MAX_BYTES: usize = 64 << 10;
 /// Strings that are looked at for the message, longest first.
 const MAX_MESSAGE_TRIES: usize = 8;
 /// Numbers and times that are tried.
@@ -29,10 +31,11 @@ const TIME: Timestamp = Timestamp::from_millis(1_000_000_000_125);
 /// How to read records that differ from this one in its holes only. `None`: it is none that could be read so.
 pub(super) fn learn(bytes: &[u8], input: &Input) -> Option<(Layout, Reading, Form)> {
     // An object that is not the wrapping of a Windows line, which is known by its beginning and may be no JSON.
-    if bytes.first() != Some(&b'{') || bytes.starts_with(b"{\"Source\":") {
+    if bytes.first() != Some(&b'{') || bytes.starts_with(b"{\"Source\":") || bytes.len() > MAX_BYTES {
         return None;
     }
-    serde_json::from_slice::<IgnoredAny>(bytes).ok()?;
+    // What is no UTF-8 is decoded as a whole, in ways that depend on all of it.
+    serde_json::from_str::<IgnoredAny>(std::str::from_utf8(bytes).ok()?).ok()?;
     let scalars = outline::scalars(bytes)?;
     let trial = Trial { bytes, input };
     let message = trial.message(&scalars)?;
