@@ -16,9 +16,9 @@ mod common;
 #[path = "common/signatures.rs"]
 mod signatures;
 
-/// With 100 rules, records of 790 bytes of which one in 2,000 matches. Measured when this was written: see
-/// docs/performance.md.
-const MOST_PER_RECORD: u64 = 2_400;
+/// With 100 rules, records of 790 bytes of which one in 2,000 matches. A tenth more than was measured when this was
+/// written (docs/performance.md); what makes it less may lower it.
+const MOST_PER_RECORD: u64 = 3_050;
 
 /// Tells the child how many records to scan.
 const COUNT: &str = "FAULTLINE_BENCH_RECORDS";

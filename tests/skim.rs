@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faultline::decode::{Format, Input};
+use faultline::decode::{Fields, Format, Input, Pointer};
 use faultline::record::{Expect, Partition, Record};
 use faultline::report::Report;
 use faultline::ruleset::RuleSet;
@@ -176,11 +176,25 @@ fn step(producer: u32) -> impl Strategy<Value = Step> {
         .prop_map(|(value, kafka, second, header, flush)| Step { value, kafka, second, header, flush })
 }
 
+/// Where the same fields are that are found anyway, or none.
+fn fields() -> Fields {
+    let pointer = |text| Pointer::parse(text);
+    Fields {
+        message: pointer("/log"),
+        pod: pointer("/kubernetes/pod_name"),
+        time: pointer("/date"),
+        ..Fields::default()
+    }
+}
+
 fn input() -> impl Strategy<Value = Input> {
     let formats = [Format::Auto, Format::Auto, Format::Auto, Format::FluentBit, Format::Json, Format::Text];
     let expects = [Expect::Logs, Expect::Logs, Expect::Either, Expect::Either, Expect::Events];
-    (prop::sample::select(formats.to_vec()), prop::sample::select(expects.to_vec()))
-        .prop_map(|(format, expect)| Input::new(format, expect))
+    (prop::sample::select(formats.to_vec()), prop::sample::select(expects.to_vec()), prop::bool::weighted(0.2))
+        .prop_map(|(format, expect, pointed)| Input {
+            fields: if pointed { fields() } else { Fields::default() },
+            ..Input::new(format, expect)
+        })
 }
 
 /// Returns how many records were skimmed.

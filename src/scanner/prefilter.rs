@@ -193,6 +193,9 @@ impl Sampled {
         false
     }
 
+    /// Not made part of the loops that call it: they run seldom so far, and are the faster the less is in them.
+    #[cold]
+    #[inline(never)]
     fn may_be_at(&self, text: &[u8], at: usize, gram: u32) -> bool {
         let Some(second) = &self.second else { return false };
         let is_in = |(word, bit): (usize, u32)| second[word] >> bit & 1 != 0;
@@ -201,8 +204,6 @@ impl Sampled {
     }
 
     /// Whether one of the pieces that the gram is of is there.
-    #[cold]
-    #[inline(never)]
     fn is_at(&self, text: &[u8], at: usize, gram: u32) -> bool {
         let bucket = bucket(gram) as usize;
         let marks = &self.marks[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];

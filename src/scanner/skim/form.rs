@@ -1,6 +1,6 @@
 //! What all records of one writer have in common, and say.
 
-use crate::record::{LogEntry, Source};
+use crate::record::LogEntry;
 use crate::report::Pod;
 use crate::scanner::batch::{self, Batch};
 
@@ -25,10 +25,10 @@ struct Writer {
 
 impl Form {
     /// Of what one of its records says.
-    pub(super) fn new(said: LogEntry<'static>) -> Self {
+    pub(super) fn new(said: LogEntry<'static>, may_print_events: bool) -> Self {
         Form {
             seen: None,
-            may_print_events: may_print_events(&said.source),
+            may_print_events,
             writer: Box::new(Writer {
                 pod: batch::log_pod(&said),
                 said: LogEntry { message: "".into(), time: None, ..said },
@@ -73,13 +73,8 @@ impl Form {
         let names = [&source.node, &source.namespace, &source.pod, &source.pod_uid, &source.container, &source.image];
         // They are in the pod as well.
         let texts: usize = names.into_iter().flatten().map(|name| 2 * (name.len() + ALLOCATION)).sum();
-        texts + size_of::<Writer>() + 2 * size_of::<(u8, u128, Form)>()
+        texts + size_of::<Writer>() + 2 * size_of::<(u8, u64, Form)>()
     }
-}
-
-fn may_print_events(source: &Source<'_>) -> bool {
-    let names = [&source.pod, &source.container];
-    source.pod.is_none() || names.into_iter().flatten().any(|name| name.contains("event"))
 }
 
 /// Whether it may begin with the head of a CRI line, `2026-11-22T14:31:03.103324294Z stdout F `.

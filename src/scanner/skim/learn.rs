@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 /// What a message is replaced by: no letter of it means anything to a decoder.
 const MESSAGE: &str = "a message of nobody";
+/// An event, as it would stand in a string: some pods print them, and are believed.
+const EVENT: &str = r#"{\"involvedObject\":{\"kind\":\"Pod\",\"name\":\"a\"},\"reason\":\"a\"}"#;
 /// Longer records are not learnt from. Bytes.
 const MAX_BYTES: usize = 64 << 10;
 /// Strings that are looked at for the message, longest first.
@@ -40,6 +42,7 @@ pub(super) fn learn(bytes: &[u8], input: &Input) -> Option<(Layout, Reading, For
     let trial = Trial { bytes, input };
     let message = trial.message(&scalars)?;
     let said = trial.says(&message.value, MESSAGE)?;
+    let may_print_events = trial.says(&message.value, EVENT).is_none();
     let trial = Trial { bytes: &replaced(bytes, &message.value, MESSAGE), input };
     let mut holes = vec![(message.before.clone(), message.value.clone(), Kind::Message)];
     let shift = |range: &Range<usize>| shifted(range, &message.value, MESSAGE.len());
@@ -57,7 +60,7 @@ pub(super) fn learn(bytes: &[u8], input: &Input) -> Option<(Layout, Reading, For
     let reading = layout.read(bytes).ok()?;
     // A key that stands somewhere else as well could be mistaken.
     let values = holes.into_iter().map(|(_, value, _)| value);
-    reading.spans().eq(values).then(|| (layout, reading, Form::new(said)))
+    reading.spans().eq(values).then(|| (layout, reading, Form::new(said, may_print_events)))
 }
 
 /// A record of which single values are replaced.

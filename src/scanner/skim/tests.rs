@@ -83,7 +83,7 @@ fn when_memory_is_full_all_is_learnt_anew() {
 #[test]
 fn where_nothing_repeats_looking_is_given_up_and_tried_again() {
     let mut skimmer = Skimmer::new(1 << 20);
-    skimmer.credit = 100;
+    skimmer.credit = 1_000;
     let mut looked_at = 0;
     for pod in 0..1_000 {
         let record = record(pod, 0, "a");
@@ -94,5 +94,5 @@ fn where_nothing_repeats_looking_is_given_up_and_tried_again() {
     }
     assert!((10..25).contains(&looked_at), "{looked_at}");
     let known = (0..2_000).filter(|&millis| read(&mut skimmer, &record(0, millis % 1_000, "a")) == "clean").count();
-    assert!(known > 1_800, "{known}");
+    assert!(known > 1_500, "{known}");
 }
