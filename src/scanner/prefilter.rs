@@ -22,8 +22,10 @@ const WINDOW: usize = 2 * GRAM - 1;
 /// Shorter pieces would be found nearly everywhere.
 const MIN_PIECE: usize = 3;
 
-/// 32 KiB, the size of a first-level cache: with 1,000 rules one place in 65 of them is taken.
+/// 32 KiB, what a first-level cache holds: with 1,000 rules one bit in 65 is taken.
 const BITMAP_BITS: u32 = 18;
+/// With fewer, as many bits are used for a gram.
+const SPARSE: usize = 48;
 const BUCKET_BITS: u32 = 12;
 
 /// ASCII letters in lower case; folds some other bytes together, too.
@@ -47,6 +49,9 @@ struct Sampled {
     second: Option<Box<Bitmap>>,
     pieces: Vec<Box<[u8]>>,
     marks: Vec<Mark>,
+    /// How many bits of a gram's hash are left out, so that of few pieces only a small part of the bitmap is in use: it
+    /// shares a cache with the records.
+    spared_bits: u32,
     /// By hash of the gram: where its marks begin.
     buckets: Vec<u32>,
 }
@@ -146,11 +151,14 @@ impl Sampled {
         }
         let mut bitmap: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
         let mut second: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
+        let grams: usize = pieces.iter().map(|piece| places(piece).len()).sum();
+        let bits = (grams * SPARSE).next_power_of_two().ilog2().clamp(BITMAP_BITS - 6, BITMAP_BITS);
+        let spared_bits = BITMAP_BITS - bits;
         let mut marks = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
             for at in places(piece) {
                 let gram = gram(&piece.bytes[at..]);
-                let (word, bit) = place(gram);
+                let (word, bit) = place(gram, spared_bits);
                 bitmap[word] |= 1 << bit;
                 let (word, bit) = piece.bytes[at..].first_chunk().map_or((word, bit), place_of_eight);
                 second[word] |= 1 << bit;
@@ -162,6 +170,7 @@ impl Sampled {
         Sampled {
             bitmap: Some(bitmap),
             second: Some(second),
+            spared_bits,
             buckets: buckets.collect(),
             marks,
             pieces: pieces.into_iter().map(|piece| piece.bytes.into()).collect(),
@@ -173,7 +182,7 @@ impl Sampled {
         let (grams, _) = text.as_chunks::<GRAM>();
         for (index, gram) in grams.iter().enumerate() {
             let gram = u32::from_le_bytes(*gram) | FOLD_GRAM;
-            let (word, bit) = place(gram);
+            let (word, bit) = place(gram, self.spared_bits);
             if bitmap[word] >> bit & 1 != 0 && self.may_be_at(text, index * GRAM, gram) {
                 return true;
             }
@@ -185,7 +194,7 @@ impl Sampled {
         let Some(bitmap) = &self.bitmap else { return false };
         for (index, bytes) in text.array_windows::<MIN_PIECE>().enumerate() {
             let gram = gram_of_three(bytes);
-            let (word, bit) = place(gram);
+            let (word, bit) = place(gram, self.spared_bits);
             if bitmap[word] >> bit & 1 != 0 && self.may_be_at(text, index, gram) {
                 return true;
             }
@@ -200,7 +209,7 @@ impl Sampled {
         let Some(second) = &self.second else { return false };
         let is_in = |(word, bit): (usize, u32)| second[word] >> bit & 1 != 0;
         let with_next = text[at..].first_chunk().is_some_and(|eight| is_in(place_of_eight(eight)));
-        (with_next || is_in(place(gram))) && self.is_at(text, at, gram)
+        (with_next || is_in(place(gram, self.spared_bits))) && self.is_at(text, at, gram)
     }
 
     /// Whether one of the pieces that the gram is of is there.
@@ -224,8 +233,8 @@ fn gram_of_three(bytes: &[u8]) -> u32 {
 }
 
 /// Where a gram stands in the bitmap.
-fn place(gram: u32) -> (usize, u32) {
-    let hash = gram.wrapping_mul(0x9e37_79b1) >> (32 - BITMAP_BITS);
+fn place(gram: u32, spared_bits: u32) -> (usize, u32) {
+    let hash = gram.wrapping_mul(0x9e37_79b1) >> (32 - BITMAP_BITS) >> spared_bits;
     ((hash >> 6) as usize & (BITMAP_WORDS - 1), hash & 63)
 }
 
