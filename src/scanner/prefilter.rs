@@ -22,9 +22,10 @@ const WINDOW: usize = 2 * GRAM - 1;
 /// Shorter pieces would be found nearly everywhere.
 const MIN_PIECE: usize = 3;
 
-/// 32 KiB, what a first-level cache holds: with 1,000 rules one bit in 65 is taken.
-const BITMAP_BITS: u32 = 18;
-/// With fewer, as many bits are used for a gram.
+/// 8 KiB, so that a first-level cache holds the records and what is known of their writers as well: with 1,000 rules one
+/// bit in 16 is taken. With 2^18 bits they took a seventh longer.
+const BITMAP_BITS: u32 = 16;
+/// Where there are fewer grams, as many bits are used for each.
 const SPARSE: usize = 48;
 const BUCKET_BITS: u32 = 12;
 
@@ -152,7 +153,7 @@ impl Sampled {
         let mut bitmap: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
         let mut second: Box<Bitmap> = Box::new([0; BITMAP_WORDS]);
         let grams: usize = pieces.iter().map(|piece| places(piece).len()).sum();
-        let bits = (grams * SPARSE).next_power_of_two().ilog2().clamp(BITMAP_BITS - 6, BITMAP_BITS);
+        let bits = (grams * SPARSE).next_power_of_two().ilog2().clamp(BITMAP_BITS - 4, BITMAP_BITS);
         let spared_bits = BITMAP_BITS - bits;
         let mut marks = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
