@@ -22,7 +22,7 @@ fn engine(bencher: Bencher) {
     let records = common::chatter(6 * per_flush);
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
     let build = || {
-        let options = Options { cluster: "default".into(), limits: Limits::default() };
+        let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter: true };
         let mut engine = Engine::new(common::matcher(), options, correlator::Options::default());
         let slot = engine.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
         (engine, slot)

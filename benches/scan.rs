@@ -69,7 +69,7 @@ fn match_only(bencher: Bencher) {
 fn scan(bencher: Bencher) {
     let matcher = common::matcher();
     let records = records();
-    let options = Options { cluster: "default".into(), limits: Limits::default() };
+    let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter: true };
     let mut scanner = Scanner::new(options, "bench".into());
     let slot = scanner.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
     bencher.counter(ItemsCount::new(records.len())).counter(bytes(&records)).bench_local(|| {

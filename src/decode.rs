@@ -10,6 +10,7 @@ use std::fmt;
 use serde_json_borrow::Value;
 
 use crate::record::{Entry, Expect, LogEntry, Record};
+use crate::time::Timestamp;
 
 mod charset;
 mod cri;
@@ -177,6 +178,11 @@ pub fn decode<'a>(record: &Record<'a>, input: &Input, entries: &mut Vec<Entry<'a
 /// Reads a line anew that was joined of parts: only the whole of it may be JSON, or an event.
 pub fn rejoined(log: LogEntry<'_>) -> Entry<'_> {
     found::plain(log)
+}
+
+/// The time that a string or number of JSON tells, in any of the notations that are understood.
+pub fn scalar_time(json: &str) -> Option<Timestamp> {
+    json::time(&serde_json::from_str(json).ok()?)
 }
 
 fn require_event(entries: &[Entry<'_>]) -> Result<(), Rejected> {

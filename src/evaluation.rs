@@ -89,7 +89,11 @@ impl Bench {
     pub fn new(rules: Arc<RuleSet>) -> Self {
         Bench {
             rules,
-            scanner: scanner::Options { cluster: "default".into(), limits: scanner::Limits::default() },
+            scanner: scanner::Options {
+                cluster: "default".into(),
+                limits: scanner::Limits::default(),
+                prefilter: true,
+            },
             correlator: correlator::Options::default(),
             pace: Pace::default(),
             threshold: THRESHOLD,

@@ -66,6 +66,7 @@ pub struct Metrics {
     pub records: Family<TopicLabel, Count>,
     pub bytes: Family<TopicLabel, Count>,
     pub entries: Family<TopicLabel, Count>,
+    pub skimmed: Family<TopicLabel, Count>,
     pub matches: Family<RuleLabel, Count>,
     pub dead_lettered: Family<ReasonLabel, Count>,
     pub reports: Count,
@@ -101,6 +102,7 @@ impl Default for Metrics {
             records: Family::default(),
             bytes: Family::default(),
             entries: Family::default(),
+            skimmed: Family::default(),
             matches: Family::default(),
             dead_lettered: Family::default(),
             reports: Count::default(),
@@ -152,6 +154,11 @@ impl Metrics {
         registry.register("records", "Input records that were read", self.records.clone());
         registry.register_with_unit("input", "Bytes of the values that were read", Unit::Bytes, self.bytes.clone());
         registry.register("entries", "Log entries and events found in input records", self.entries.clone());
+        registry.register(
+            "records_skimmed",
+            "Input records that held no signature, told without decoding them",
+            self.skimmed.clone(),
+        );
         registry.register("matches", "Records that matched a rule", self.matches.clone());
         registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());
         registry.register("reports", "Reports that the scan stage wrote", self.reports.clone());

@@ -120,6 +120,7 @@ fn read_chunk(input: &mut Input, engine: &mut Engine, summary: &mut Summary) -> 
             return Ok(());
         };
         take(input, &line, engine, summary);
+        input.source.recycle(line);
         let newest = engine.newest(input.slot);
         began = began.or(newest);
         let moved = newest.zip(began).is_some_and(|(newest, began)| newest.since(began) >= CHUNK_EVENT_TIME);

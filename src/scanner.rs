@@ -1,23 +1,27 @@
 //! The scan stage: records in, [`Report`]s out. Keeps no state but the batch in hand, how far each partition got, and
 //! parts of lines whose rest is still to come.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decode::{self, Input, Reason, Rejected};
-use crate::record::{Entry, Partition, Record};
+use crate::record::{Entry, Expect, Partition, Record};
 use crate::report::{Progress, Report, VERSION};
 use crate::time::Timestamp;
 
 mod batch;
+mod batches;
 mod joiner;
 pub mod matcher;
 pub mod naive;
+pub mod prefilter;
+mod skim;
 
-use batch::{Batch, Place};
+use batch::Place;
+use batches::Batches;
 use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
+use skim::{Skimmed, Skimmer};
 
 /// Bounds and defaults of a [`Scanner`].
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Options {
     /// The cluster of records that name none.
     pub cluster: Arc<str>,
     pub limits: Limits,
+    /// Whether records that hold no signature are told without decoding them. Changes no report.
+    pub prefilter: bool,
 }
 
 /// What one batch may hold before it must be flushed, and how much of a record is kept.
@@ -46,6 +52,8 @@ pub struct Limits {
     pub open_lines: usize,
     /// How long parts are held, in event time.
     pub join_within: Duration,
+    /// What is kept of writers of records, to tell the next ones without decoding them; then all is learnt anew. Bytes.
+    pub known_bytes: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +67,7 @@ impl Default for Limits {
             joined_bytes: 256 << 10,
             open_lines: 256,
             join_within: Duration::from_secs(10),
+            known_bytes: 64 << 20,
         }
     }
 }
@@ -81,6 +90,10 @@ pub struct Scanned {
     pub matches: u32,
     /// Lines that a bound on joining parts let go without their rest.
     pub cut_lines: u32,
+    /// It was not decoded: nothing in it can match.
+    pub skimmed: bool,
+    /// All known writers were forgotten, to make room for this one.
+    pub forgot: bool,
 }
 
 pub struct Scanner {
@@ -89,16 +102,27 @@ pub struct Scanner {
     sequence: u64,
     /// `None`: revoked; the place is given to the next partition that is assigned.
     slots: Vec<Option<Owned>>,
-    /// What has been gathered since the last flush, by cluster. Clusters stay, so that each gets its heartbeats.
-    batches: BTreeMap<Arc<str>, Batch>,
+    /// What has been gathered since the last flush.
+    batches: Batches,
     scratch: Scratch,
     joiner: Joiner,
+    /// What is known of the writers of an input's records; shared by the partitions whose records are read alike.
+    skimmers: Vec<(Input, Skimmer)>,
+}
+
+/// What became of trying to do without decoding.
+enum Skim {
+    Clean,
+    Candidate,
+    Unknown,
 }
 
 /// A partition that the scanner owns.
 struct Owned {
     partition: Partition,
     input: Input,
+    /// Index into the scanner's skimmers; `None`: every record is decoded.
+    skimmer: Option<usize>,
     first: i64,
     next: i64,
     rejected: u64,
@@ -116,7 +140,7 @@ struct Owned {
 impl Scanner {
     /// `id` names the instance in its reports, for people.
     pub fn new(options: Options, id: Arc<str>) -> Self {
-        let batches = BTreeMap::from([(Arc::clone(&options.cluster), Batch::default())]);
+        let batches = Batches::new(Arc::clone(&options.cluster));
         Scanner {
             options,
             id,
@@ -125,6 +149,7 @@ impl Scanner {
             batches,
             scratch: Scratch::default(),
             joiner: Joiner::default(),
+            skimmers: Vec::new(),
         }
     }
 
@@ -136,6 +161,7 @@ impl Scanner {
         }
         let owned = Owned {
             partition,
+            skimmer: self.skimmer_for(&input),
             input,
             first: 0,
             next: 0,
@@ -158,12 +184,24 @@ impl Scanner {
         }
     }
 
+    /// Events are few, and nearly all of them are of use.
+    fn skimmer_for(&mut self, input: &Input) -> Option<usize> {
+        if !self.options.prefilter || input.expect == Expect::Events {
+            return None;
+        }
+        if let Some(index) = self.skimmers.iter().position(|(known, _)| known == input) {
+            return Some(index);
+        }
+        self.skimmers.push((input.clone(), Skimmer::new(self.options.limits.known_bytes)));
+        Some(self.skimmers.len() - 1)
+    }
+
     /// Stops owning a partition; flush first, what is gathered of it is dropped.
     pub fn revoke(&mut self, slot: Slot) {
         if let Some(owned) = self.slots.get_mut(slot.0) {
             *owned = None;
             self.joiner.take(slot.0);
-            self.batches.values_mut().for_each(|batch| batch.forget(slot.0));
+            self.batches.all_mut().for_each(|batch| batch.forget(slot.0));
         }
     }
 
@@ -194,6 +232,15 @@ impl Scanner {
             return Ok(Scanned::default());
         };
         owned.cover(record);
+        let cluster = cluster.filter(|name| !name.is_empty());
+        let is_known = match self.skim(matcher, slot, record, cluster) {
+            Some(Skim::Clean) => return Ok(Scanned { entries: 1, skimmed: true, ..Scanned::default() }),
+            Some(Skim::Unknown) => false,
+            Some(Skim::Candidate) | None => true,
+        };
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
+            return Ok(Scanned::default());
+        };
         let mut entries = Vec::new();
         let decoded = check_size(record, self.options.limits.record_bytes)
             .and_then(|()| decode::decode(record, &owned.input, &mut entries));
@@ -206,7 +253,13 @@ impl Scanner {
             owned.date_unread(record);
         }
         let mut scanned = Scanned::default();
-        let cluster = cluster.filter(|name| !name.is_empty()).or(owned.input.cluster.as_deref()).map(str::to_owned);
+        if let (false, [Entry::Log(log)], Some(skimmer), Some(value)) =
+            (is_known, entries.as_slice(), owned.skimmer, record.value)
+            && !log.partial
+        {
+            scanned.forgot = self.skimmers[skimmer].1.learn(value, &owned.input);
+        }
+        let cluster = cluster.or(owned.input.cluster.as_deref()).map(str::to_owned);
         for mut entry in entries {
             scanned.entries += 1;
             if let (None, Some(cluster)) = (entry.cluster(), &cluster) {
@@ -217,10 +270,35 @@ impl Scanner {
         Ok(scanned)
     }
 
+    /// Gathers a record without decoding it, if that can be done. `None`: this is not wanted.
+    fn skim(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, cluster: Option<&str>) -> Option<Skim> {
+        let owned = self.slots.get_mut(slot.0)?.as_mut()?;
+        let limits = &self.options.limits;
+        let skimmer = &mut self.skimmers.get_mut(owned.skimmer?)?.1;
+        let value =
+            record.value.filter(|value| value.len() <= limits.record_bytes && matcher.prefilter().is_of_use())?;
+        let (form, time) = match skimmer.read(value, matcher.prefilter()) {
+            Skimmed::Clean(form, time) => (form, time),
+            Skimmed::Candidate => return Some(Skim::Candidate),
+            Skimmed::Unknown => return Some(Skim::Unknown),
+        };
+        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, time) };
+        if self.joiner.concerns(slot.0, place.time, form.said(), limits) {
+            return Some(Skim::Candidate);
+        }
+        let cluster = form.said().cluster.as_deref().or(cluster).or(owned.input.cluster.as_deref());
+        let batch = self.batches.of(cluster, limits.clusters);
+        batch.count_record(place);
+        if let Some(pod) = form.pod_in(batch) {
+            batch.saw(pod, place.time);
+        }
+        Some(Skim::Clean)
+    }
+
     /// Gathers an entry, or holds it back until the rest of its line comes.
     fn take_in(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, entry: Entry<'_>, scanned: &mut Scanned) {
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
-        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, &entry) };
+        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, entry.time()) };
         let mut cuts = Vec::new();
         let entry = match entry {
             Entry::Log(log) => {
@@ -239,22 +317,13 @@ impl Scanner {
         }
         match entry {
             Some(entry) => scanned.matches += self.gather(matcher, place, &entry),
-            None => self.batches.entry(Arc::clone(&self.options.cluster)).or_default().count_record(place),
+            None => self.batches.of(None, self.options.limits.clusters).count_record(place),
         }
     }
 
     /// Adds one entry to its cluster's batch; returns how many rules it matched.
     fn gather(&mut self, matcher: &Matcher, place: Place, entry: &Entry<'_>) -> u32 {
-        let cluster = match entry.cluster() {
-            Some(named) if self.batches.contains_key(named) => named,
-            Some(named) if self.batches.len() < self.options.limits.clusters.max(1) => {
-                self.batches.insert(named.into(), Batch::default());
-                named
-            }
-            _ => &self.options.cluster,
-        };
-        // The default cluster's batch is there from the start.
-        let Some(batch) = self.batches.get_mut(cluster) else { return 0 };
+        let batch = self.batches.of(entry.cluster(), self.options.limits.clusters);
         batch.add(place, entry, matcher, &mut self.scratch, &self.options.limits)
     }
 
@@ -264,7 +333,7 @@ impl Scanner {
             (Some(began), Some(newest)) => newest.since(began) >= MAX_EVENT_TIME_SPAN,
             _ => false,
         };
-        self.batches.values().any(|batch| batch.is_full(&self.options.limits))
+        self.batches.all().any(|batch| batch.is_full(&self.options.limits))
             || self.slots.iter().flatten().any(spans_long)
     }
 
@@ -295,12 +364,12 @@ impl Scanner {
         if self.slots.iter().all(Option::is_none) {
             return Vec::new();
         }
-        let mut reports = Vec::with_capacity(self.batches.len());
-        for (cluster, batch) in &mut self.batches {
+        let mut reports = Vec::new();
+        for (cluster, batch) in self.batches.take() {
             self.sequence += 1;
             let mut report = Report {
                 version: VERSION,
-                cluster: Arc::clone(cluster),
+                cluster,
                 scanner: Arc::clone(&self.id),
                 sequence: self.sequence,
                 flushed_at: now,
@@ -317,7 +386,7 @@ impl Scanner {
                 report.partitions.push(owned.progress(batch.records(at)));
             }
             let revoked = |slot: usize| self.slots.get(slot).is_none_or(Option::is_none);
-            std::mem::take(batch).fill(&mut report, &indexes, revoked);
+            batch.fill(&mut report, &indexes, revoked);
             reports.push(report);
         }
         self.slots.iter_mut().flatten().for_each(Owned::start_anew);
@@ -347,9 +416,9 @@ impl Owned {
 
     /// The entry's event time: its own, else Kafka's, else that of the record before. A time that lies ahead of Kafka's
     /// is a clock gone wrong: it must not drag the watermark into the future.
-    fn date(&mut self, record: &Record<'_>, entry: &Entry<'_>) -> Timestamp {
+    fn date(&mut self, record: &Record<'_>, own: Option<Timestamp>) -> Timestamp {
         let plausible = |time: &Timestamp| record.timestamp.is_none_or(|written| time.since(written) <= MAX_AHEAD);
-        let time = entry.time().filter(plausible).or(record.timestamp).or(self.newest).unwrap_or_default();
+        let time = own.filter(plausible).or(record.timestamp).or(self.newest).unwrap_or_default();
         self.advance_to(time);
         self.written = self.written.max(record.timestamp);
         time

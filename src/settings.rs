@@ -104,6 +104,8 @@ pub struct Scan {
     pub flush_interval: Duration,
     /// An input partition that is silent for this long no longer holds the others' windows up.
     pub idle_after: Duration,
+    /// Whether records that hold no signature are told without decoding them.
+    pub prefilter: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -166,6 +168,12 @@ impl Settings {
         let settings = read::settings(&Item::new(&document, "", &collector));
         let diagnostics = collector.finish();
         if diagnostics.has_errors() { Err(diagnostics) } else { Ok((settings, diagnostics)) }
+    }
+
+    /// How the scan stage reads records.
+    pub fn scanner_options(&self) -> scanner::Options {
+        let (limits, prefilter) = (self.scanner, self.scan.prefilter);
+        scanner::Options { cluster: self.cluster.as_str().into(), limits, prefilter }
     }
 
     /// All of it as YAML that can be read again, except that secrets are masked.
@@ -240,7 +248,7 @@ impl Default for InternalTopics {
 
 impl Default for Scan {
     fn default() -> Self {
-        Scan { flush_interval: Duration::from_secs(1), idle_after: Duration::from_secs(2) }
+        Scan { flush_interval: Duration::from_secs(1), idle_after: Duration::from_secs(2), prefilter: true }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
 use crate::simulator::{self, Setup};
 use crate::telemetry;
-use crate::{correlator, demo, laboratory, replay, rules_command, scanner};
+use crate::{correlator, demo, laboratory, replay, rules_command};
 
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
@@ -96,7 +96,7 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
 fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &arguments.flags())?;
     let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
-    let options = scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner };
+    let options = settings.scanner_options();
     let max_line_bytes = options.limits.record_bytes;
     let correlator = correlator::Options { explain: arguments.explain, ..settings.correlator };
     let engine = Engine::new(Matcher::new(rules), options, correlator);

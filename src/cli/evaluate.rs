@@ -14,7 +14,6 @@ use super::{ConfigFile, Failure, kind};
 use crate::bundled::RuleSource;
 use crate::evaluate_command::{self, Document};
 use crate::evaluation::{Bench, Pace, Results, SeedSet, THRESHOLD};
-use crate::scanner;
 use crate::settings::Flag;
 use crate::simulator::{Kind, Setup};
 
@@ -131,7 +130,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &arguments.flags())?;
     let bench = Bench {
         rules: Arc::new(load_rules(RuleSource::of(&settings))?),
-        scanner: scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner },
+        scanner: settings.scanner_options(),
         correlator: settings.correlator,
         pace: Pace { flush_interval: settings.scan.flush_interval, idle_after: settings.scan.idle_after },
         threshold: arguments.threshold.get(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::kafka::{self, Connection, TopicSpec};
-use crate::scanner;
 use crate::service::{Config, Input, Limits, Output};
 use crate::settings::Settings;
 
@@ -22,7 +21,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
         reserved: vec![topic(settings, &settings.topics.state, &[("cleanup.policy", "compact")])],
         outputs: settings.outputs.iter().map(|output| Output { topic: topic(settings, &output.topic, &[]) }).collect(),
-        scanner: scanner::Options { cluster: settings.cluster.as_str().into(), limits: settings.scanner },
+        scanner: settings.scanner_options(),
         correlator: settings.correlator,
         limits: Limits {
             flush_interval: settings.scan.flush_interval,

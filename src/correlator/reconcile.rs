@@ -21,6 +21,8 @@ const NODE_SIGNAL_PROBABILITY: f64 = 0.9;
 const SAME_STORY: Duration = Duration::from_secs(120);
 /// A suspicion is told when it is sooner right than wrong.
 const LEAST_SUSPICION: f64 = 0.5;
+/// Old failures may have nothing in common from this probability on.
+const CHANCE: f64 = 0.02;
 /// Nodes that restart or leave say so within this.
 const NODE_SIGNAL_HOLD: Duration = Duration::from_secs(60);
 
@@ -140,12 +142,14 @@ impl Correlator {
         found
     }
 
-    /// Whether a suspicion is not worth a word: sooner wrong than right, or of pods that have failed for days and may have
-    /// nothing else in common.
+    /// Whether a suspicion is not worth a word: sooner wrong than right, or of pods that have failed for days and may well
+    /// have nothing else in common.
     fn is_idle(&self, explanation: &Explanation, is_old: bool) -> bool {
         let best = &explanation.best;
         let sure = best.guarded && best.probability >= self.options.alerts.min_probability;
-        !sure && (is_old || best.probability < LEAST_SUSPICION)
+        let isolated = explanation.candidates.iter().find(|ranked| matches!(ranked.suspect, Suspect::Pod(_)));
+        let may_be_chance = is_old && isolated.is_some_and(|isolated| isolated.probability >= CHANCE);
+        !sure && (may_be_chance || best.probability < LEAST_SUSPICION)
     }
 
     fn view<'a>(&'a self, findings: &'a Findings, now: Timestamp) -> View<'a> {

@@ -128,7 +128,7 @@ mod tests {
         };
         let simulation = Simulation { partitions, truth };
         let rules = Arc::new(RuleSet::parse::<&str, &str>(&[]).unwrap());
-        let scan = scanner::Options { cluster: "c".into(), limits: scanner::Limits::default() };
+        let scan = scanner::Options { cluster: "c".into(), limits: scanner::Limits::default(), prefilter: true };
         let mut engine = Engine::new(Matcher::new(rules), scan, correlator::Options::default());
         let mut all = Vec::new();
         watch(&simulation, &mut engine, Pace::default(), |flushed| all.push(flushed));

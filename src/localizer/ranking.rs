@@ -132,7 +132,10 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
     match suspect {
         Suspect::Pod(_) => {}
         _ if case.mere_crashes => return Err(Doubt::MereCrashes),
-        _ if case.old && pods < SOME => return Err(Doubt::Old),
+        // Old crash-loopers meet on a node by chance, but not in a workload.
+        Suspect::Node(_) | Suspect::NodePool(_) | Suspect::Cluster if case.old && pods < SOME => {
+            return Err(Doubt::Old);
+        }
         _ => {}
     }
     let holds = |condition: bool, doubt: Doubt| if condition { Ok(()) } else { Err(doubt) };

@@ -5,10 +5,11 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use flate2::bufread::MultiGzDecoder;
+use memchr::{memchr, memmem};
 use serde_json_borrow::Value;
 
 use crate::record::Record;
@@ -16,6 +17,12 @@ use crate::time::Timestamp;
 
 /// Longer lines are cut off and reported as too large, unless the caller says otherwise. Bytes.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 10 << 20;
+
+/// What envelopes begin with.
+static TOPIC: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\"topic\""));
+
+/// Read from a file at once.
+const BUFFER_BYTES: usize = 256 << 10;
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -25,6 +32,8 @@ pub struct Source {
     reader: Box<dyn BufRead + Send>,
     max_line_bytes: usize,
     lines: i64,
+    /// Room for the next line.
+    spare: Vec<u8>,
     /// Told by the first line that is not blank.
     layout: Option<Layout>,
     progress: Progress,
@@ -132,7 +141,14 @@ impl Source {
         } else {
             Box::new(input)
         };
-        Ok(Source { reader, max_line_bytes, lines: 0, layout: None, progress })
+        Ok(Source { reader, max_line_bytes, lines: 0, spare: Vec::new(), layout: None, progress })
+    }
+
+    /// Takes back a line that is done with, for the room that it has.
+    pub fn recycle(&mut self, line: Line) {
+        if let Content::Value(bytes) = line.content {
+            self.spare = bytes;
+        }
     }
 
     pub fn progress(&self) -> Progress {
@@ -192,7 +208,8 @@ impl Source {
 
     /// One line without its end. Of one that is too long only its length is kept.
     fn read_line(&mut self) -> io::Result<Option<Content>> {
-        let mut line = Vec::new();
+        let mut line = std::mem::take(&mut self.spare);
+        line.clear();
         let mut length: u64 = 0;
         loop {
             let chunk = match self.reader.fill_buf() {
@@ -206,7 +223,7 @@ impl Source {
                 }
                 break;
             }
-            let newline = chunk.iter().position(|&byte| byte == b'\n');
+            let newline = memchr(b'\n', chunk);
             let text = &chunk[..newline.unwrap_or(chunk.len())];
             length += text.len() as u64;
             if length <= self.max_line_bytes as u64 {
@@ -235,7 +252,7 @@ impl Source {
 fn peek<R: Read + Send + 'static>(mut input: BufReader<R>) -> io::Result<(Vec<u8>, BufReader<impl Read + Send>)> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
     input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
-    Ok((magic.clone(), BufReader::new(io::Cursor::new(magic).chain(input))))
+    Ok((magic.clone(), BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(magic).chain(input))))
 }
 
 /// Counts the bytes that pass.
@@ -263,7 +280,7 @@ fn unwrap_envelope(bytes: Vec<u8>, number: i64) -> Line {
 fn parse_envelope(bytes: &[u8]) -> Option<(Envelope, Content)> {
     // Envelopes begin with their topic; most other records need not be parsed twice.
     let head = &bytes[..bytes.len().min(64)];
-    if bytes.first() != Some(&b'{') || !head.windows(7).any(|window| window == b"\"topic\"") {
+    if bytes.first() != Some(&b'{') || TOPIC.find(head).is_none() {
         return None;
     }
     let text = std::str::from_utf8(bytes).ok()?;

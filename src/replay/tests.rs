@@ -13,7 +13,7 @@ use crate::{correlator, engine::Engine};
 
 fn engine() -> Engine {
     let rules = Arc::new(RuleSet::parse(bundled::RULES).unwrap());
-    let options = scanner::Options { cluster: "test".into(), limits: Limits::default() };
+    let options = scanner::Options { cluster: "test".into(), limits: Limits::default(), prefilter: true };
     Engine::new(Matcher::new(rules), options, correlator::Options::default())
 }
 
@@ -45,7 +45,7 @@ fn replay(files: &[PathBuf]) -> (Vec<Alert>, Vec<u8>, Summary) {
 /// Explained: what is told on stderr.
 fn explained(files: &[PathBuf]) -> String {
     let rules = Arc::new(RuleSet::parse(bundled::RULES).unwrap());
-    let scan = scanner::Options { cluster: "test".into(), limits: Limits::default() };
+    let scan = scanner::Options { cluster: "test".into(), limits: Limits::default(), prefilter: true };
     let options = correlator::Options { explain: true, ..correlator::Options::default() };
     let engine = Engine::new(Matcher::new(rules), scan, options);
     let mut text = Vec::new();

@@ -1,7 +1,7 @@
 //! What the scanner gathers for one cluster between two flushes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::names;
@@ -19,11 +19,14 @@ const IMAGE_BYTES: usize = 512;
 
 #[derive(Default)]
 pub(super) struct Batch {
+    /// No other batch of the scanner has it.
+    pub id: u64,
     pods: Vec<Pod>,
     /// By namespace, name, node and uid, as one text.
     pod_index: HashMap<String, u32>,
     key: String,
-    presence: BTreeMap<u32, Presence>,
+    /// By pod.
+    presence: Vec<Option<Presence>>,
     matches: Vec<Match>,
     changes: Vec<Change>,
     /// Rules and pods of which a sample has been kept.
@@ -43,6 +46,10 @@ pub(super) struct Place {
 }
 
 impl Batch {
+    pub fn new(id: u64) -> Self {
+        Batch { id, ..Batch::default() }
+    }
+
     pub fn records(&self, slot: usize) -> u64 {
         self.records.get(slot).copied().unwrap_or(0)
     }
@@ -119,8 +126,12 @@ impl Batch {
         }
     }
 
-    fn saw(&mut self, pod: u32, at: Timestamp) {
-        let presence = self.presence.entry(pod).or_insert(Presence { pod, first: at, last: at, records: 0 });
+    pub fn saw(&mut self, pod: u32, at: Timestamp) {
+        if self.presence.len() <= pod as usize {
+            self.presence.resize_with(self.pods.len().max(pod as usize + 1), || None);
+        }
+        let place = &mut self.presence[pod as usize];
+        let presence = place.get_or_insert(Presence { pod, first: at, last: at, records: 0 });
         presence.first = presence.first.min(at);
         presence.last = presence.last.max(at);
         presence.records = presence.records.saturating_add(1);
@@ -159,6 +170,12 @@ impl Batch {
         };
         let workload = || names::workload(None, namespace, name, node);
         (!name.is_empty()).then(|| self.pod(namespace, name, node, uid, None, workload))
+    }
+
+    /// The place of a pod that [`log_pod`] described.
+    pub fn described(&mut self, pod: &Pod) -> u32 {
+        let (node, uid, image) = (pod.node.as_deref(), pod.uid.as_deref(), pod.image.as_deref());
+        self.pod(&pod.namespace, &pod.name, node, uid, image, || pod.workload.to_string())
     }
 
     fn pod(
@@ -219,7 +236,7 @@ impl Batch {
     pub fn fill(self, report: &mut Report, indexes: &[u32], revoked: impl Fn(usize) -> bool) {
         let place = |slot: u32| indexes.get(slot as usize).copied().filter(|_| !revoked(slot as usize));
         report.pods = self.pods;
-        report.presence = self.presence.into_values().collect();
+        report.presence = self.presence.into_iter().flatten().collect();
         report.matches = self
             .matches
             .into_iter()
@@ -231,6 +248,13 @@ impl Batch {
             .filter_map(|change| Some(Change { partition: place(change.partition)?, ..change }))
             .collect();
     }
+}
+
+/// The pod of a log line, described as it would be in a report.
+pub(super) fn log_pod(log: &LogEntry<'_>) -> Option<Pod> {
+    let mut batch = Batch::default();
+    batch.log_pod(log)?;
+    batch.pods.pop()
 }
 
 fn event_node<'e>(event: &'e KubeEvent<'_>) -> Option<&'e str> {

@@ -60,6 +60,12 @@ impl Joiner {
         }
     }
 
+    /// Whether a whole line of this writer would be joined with what is held, or let something go.
+    pub fn concerns(&self, slot: usize, at: Timestamp, log: &LogEntry<'_>, limits: &Limits) -> bool {
+        let is_old = |open: &Open| at.since(open.began) > limits.join_within;
+        self.open.iter().any(|open| open.slot == slot && (is_old(open) || same_stream(&open.line, log)))
+    }
+
     fn go_on<'a>(&mut self, index: usize, log: LogEntry<'a>, limits: &Limits) -> Option<Line<'a>> {
         let held = &mut self.open[index].line.message;
         let goes_on = log.partial && held.len() + log.message.len() < limits.joined_bytes;

@@ -11,6 +11,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::Regex;
 
 use super::naive::{has_reason, has_type};
+use super::prefilter::Prefilter;
 use crate::record::Entry;
 use crate::ruleset::RuleSet;
 use crate::signature::required::required_literals;
@@ -31,6 +32,7 @@ pub struct Matcher {
     terms: Vec<Term>,
     logs: Clauses,
     events: Clauses,
+    prefilter: Prefilter,
 }
 
 /// A literal as one or more rules want it.
@@ -94,7 +96,13 @@ impl Matcher {
         logs.cover(&terms);
         events.cover(&terms);
         let (automaton, folded) = automaton(&terms.terms);
-        Matcher { rules, automaton, folded, terms: terms.terms, logs, events }
+        let prefilter = Prefilter::new(rules.rules().iter().filter_map(|rule| rule.log.as_ref()).map(needs));
+        Matcher { rules, automaton, folded, terms: terms.terms, logs, events, prefilter }
+    }
+
+    /// What rules out log messages that are not decoded yet.
+    pub fn prefilter(&self) -> &Prefilter {
+        &self.prefilter
     }
 
     pub fn rules(&self) -> &Arc<RuleSet> {
@@ -296,6 +304,17 @@ fn anchors(text: &TextPattern, terms: &mut Terms) -> Vec<TermId> {
     }
     let required = text.regex.as_ref().and_then(|regex| required_literals(regex.as_str(), text.ignore_case));
     terms.ids(&required.unwrap_or_default(), true)
+}
+
+/// Literals one of which every matching text holds, ASCII letters in either case.
+pub(super) type Need = Vec<String>;
+
+/// All that is known of matching texts.
+fn needs(text: &TextPattern) -> Vec<Need> {
+    let all = text.all.iter().map(|literal| vec![literal.clone()]);
+    let any = (!text.any.is_empty()).then(|| text.any.clone());
+    let required = text.regex.as_ref().and_then(|regex| required_literals(regex.as_str(), text.ignore_case));
+    all.chain(any).chain(required).collect()
 }
 
 /// One automaton over the distinct folded literals, and the terms of each.

@@ -23,7 +23,7 @@ struct Bench {
 impl Bench {
     fn new(limits: Limits) -> Self {
         let rules = RuleSet::parse(&[("r.yaml", RULES)]).unwrap();
-        let mut scanner = Scanner::new(Options { cluster: "c".into(), limits }, "test".into());
+        let mut scanner = Scanner::new(Options { cluster: "c".into(), limits, prefilter: true }, "test".into());
         let slot = scanner.assign(Partition { topic: "t".into(), partition: 0 }, Input::default());
         Bench { matcher: Matcher::new(Arc::new(rules)), scanner, slot, offset: 0 }
     }

@@ -193,7 +193,7 @@ pub(super) mod tests {
             dead_letter: topic("faultline.dead-letter"),
             reserved: Vec::new(),
             outputs: vec![Output { topic: topic("alerts") }],
-            scanner: scanner::Options { cluster: "default".into(), limits: Default::default() },
+            scanner: scanner::Options { cluster: "default".into(), limits: Default::default(), prefilter: true },
             correlator: Default::default(),
             limits: Limits::default(),
             http_listen: None,

@@ -278,6 +278,8 @@ fn scan(section: &mut Section<'_>, scan: &mut Scan) {
     let interval = Duration::from_millis(50)..=Duration::from_secs(60);
     section.read("flush_interval", &mut scan.flush_interval, |item| item.duration_within(interval));
     section.read("idle_after", &mut scan.idle_after, |item| item.duration_within(SECOND..=HOUR));
+    let states = [("auto", true), ("off", false)];
+    section.read("prefilter", &mut scan.prefilter, |item| item.enumeration(&states));
     if scan.idle_after < scan.flush_interval {
         section.place().error("idle_after must not be shorter than flush_interval");
     }
@@ -307,6 +309,7 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("sample_bytes", &mut batch.sample_bytes, |item| item.bytes(0..=1 << 16));
     section.read("joined_bytes", &mut batch.joined_bytes, |item| item.bytes(0..=1 << 26));
     section.read("open_lines", &mut batch.open_lines, |item| item.number(1..=100_000));
+    section.read("known_bytes", &mut batch.known_bytes, |item| item.bytes(1 << 16..=1 << 36));
     section.read("join_within", &mut batch.join_within, |item| item.duration_within(SECOND..=HOUR));
     let state = &mut settings.correlator.limits;
     section.read("nodes", &mut state.nodes, |item| item.number(1..=MANY));

@@ -29,6 +29,7 @@ pub fn yaml(settings: &Settings) -> String {
     yaml.section("scan");
     yaml.duration("flush_interval", settings.scan.flush_interval);
     yaml.duration("idle_after", settings.scan.idle_after);
+    yaml.plain("prefilter", if settings.scan.prefilter { "auto" } else { "off" });
     yaml.end();
     yaml.section("http");
     yaml.text("listen", &settings.http.listen.map_or("off".to_owned(), |address| address.to_string()));
@@ -143,6 +144,7 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.bytes("joined_bytes", batch.joined_bytes);
     yaml.plain("open_lines", batch.open_lines);
     yaml.duration("join_within", batch.join_within);
+    yaml.bytes("known_bytes", batch.known_bytes);
     let state = &settings.correlator.limits;
     yaml.plain("nodes", state.nodes);
     yaml.plain("pods", state.pods);

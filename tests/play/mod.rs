@@ -20,7 +20,7 @@ pub fn play(
     partition: impl Fn(usize, &ScenarioRecord) -> usize,
 ) -> Vec<Alert> {
     let rules = RuleSet::parse(bundled::RULES).expect("the bundled rules are right");
-    let scan = scanner::Options { cluster: "prod".into(), limits: scanner::Limits::default() };
+    let scan = scanner::Options { cluster: "prod".into(), limits: scanner::Limits::default(), prefilter: true };
     let mut engine = Engine::new(Matcher::new(rules.into()), scan, options);
     let mut assign = |topic: &str, expect| -> Vec<(Slot, i64)> {
         let number = |at| Partition { topic: topic.into(), partition: at };

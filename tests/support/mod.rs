@@ -66,7 +66,7 @@ pub fn config(brokers: &str) -> Config {
         dead_letter: topic("faultline.dead-letter", 1),
         reserved: Vec::new(),
         outputs: vec![Output { topic: topic("alerts", 1) }],
-        scanner: scanner::Options { cluster: "test".into(), limits: scanner::Limits::default() },
+        scanner: scanner::Options { cluster: "test".into(), limits: scanner::Limits::default(), prefilter: true },
         correlator: faultline::correlator::Options::default(),
         limits: service::Limits {
             flush_interval: Duration::from_millis(100),

@@ -42,7 +42,7 @@ fn fault() -> Fault {
         suspect: node("x"),
         also_right: Vec::new(),
         grew_from: Vec::new(),
-        decidable_from: Some(at(307)),
+        decidable_from: Some(at(310)),
         failing: vec![failure("a", 300), failure("b", 310)],
         began: at(290),
         recovered: None,
@@ -200,7 +200,7 @@ fn a_growing_fault_may_be_told_while_it_is_small_but_not_only_then() {
         ..fault().failing[0].clone()
     };
     let failing = [&fault().failing[..], &[beyond("n/c", 380), beyond("n/d", 391)]].concat();
-    let truth = Truth { faults: vec![Fault { failing, ..grown }], ..peace() };
+    let truth = Truth { faults: vec![Fault { failing, decidable_from: Some(at(391)), ..grown }], ..peace() };
     let small = confirmed(312, &node("x"));
     let outgrown = [small.clone(), superseded(400, &node("x"), &pool), confirmed(400, &pool)];
     let judgement = judge(&truth, &outgrown);

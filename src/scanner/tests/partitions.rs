@@ -11,7 +11,7 @@ fn matcher() -> Matcher {
 }
 
 fn scanner() -> Scanner {
-    Scanner::new(Options { cluster: "c".into(), limits: Limits::default() }, "test".into())
+    Scanner::new(Options { cluster: "c".into(), limits: Limits::default(), prefilter: true }, "test".into())
 }
 
 fn assign(scanner: &mut Scanner, partition: i32) -> Slot {

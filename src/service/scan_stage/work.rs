@@ -55,6 +55,7 @@ struct Counts {
     records: Count,
     bytes: Count,
     entries: Count,
+    skimmed: Count,
 }
 
 impl Counts {
@@ -64,6 +65,7 @@ impl Counts {
             records: metrics.records.get_or_create_owned(&label),
             bytes: metrics.bytes.get_or_create_owned(&label),
             entries: metrics.entries.get_or_create_owned(&label),
+            skimmed: metrics.skimmed.get_or_create_owned(&label),
         }
     }
 }
@@ -133,6 +135,10 @@ impl<'s> Work<'s> {
         match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
+                reading.counts.skimmed.inc_by(u64::from(scanned.skimmed));
+                if scanned.forgot {
+                    self.shared.limit_hit("known_bytes");
+                }
                 if scanned.cut_lines > 0 {
                     self.shared.limit_hit("open_lines");
                 }
