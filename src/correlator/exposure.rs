@@ -91,10 +91,8 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         }
     };
     healthy.extend(setting.unheard_of(if manner == Manner::Starting { BYSTANDERS_PER_WITNESS } else { 1 }));
-    if manner != Manner::Starting {
-        if view.explain {
-            witnesses = census.witnesses(&struck, |_| true);
-        }
+    if manner != Manner::Starting && view.explain {
+        witnesses = census.witnesses(&struck, |_| true);
     }
     let case = Case {
         pods: failing.into_iter().chain(healthy).collect(),

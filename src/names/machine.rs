@@ -55,8 +55,8 @@ const POOL_LABELS: [&str; 6] = [
 /// Whether a node's label of this name holds its pool. Elasticsearch wants no dots in names, so shippers write `_`.
 pub fn is_pool_label(label: &str) -> bool {
     let same = |a: u8, b: u8| a == b || a == b'.' && b == b'_';
-    let is = |known: &&str| known.len() == label.len() && known.bytes().zip(label.bytes()).all(|(a, b)| same(a, b));
-    POOL_LABELS.iter().any(|known| is(&known))
+    let is = |known: &str| known.len() == label.len() && known.bytes().zip(label.bytes()).all(|(a, b)| same(a, b));
+    POOL_LABELS.iter().any(|known| is(known))
 }
 
 /// `aks-<pool>-<id>-vmss<base 36>`; clusters of availability sets end in a plain number.
