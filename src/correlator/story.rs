@@ -1,6 +1,6 @@
 //! An incident in words and numbers: the alert.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::alert::{Alert, Candidate, FailingPod, SCHEMA, Signal, Status, Suspect, Window};
@@ -127,15 +127,18 @@ impl Correlator {
             Suspect::Node(node) if !over => remedy::for_node(node),
             _ => Vec::new(),
         };
-        let mut action = of_rule.unwrap_or_default();
-        let told: BTreeSet<String> = action.lines().map(|line| line.trim().to_owned()).collect();
-        for command in commands.into_iter().filter(|command| !told.contains(command)) {
-            if !action.is_empty() && !action.ends_with('\n') {
-                action.push('\n');
-            }
-            action += &format!("  {command}\n");
+        if commands.is_empty() {
+            return of_rule;
         }
-        (!action.is_empty()).then_some(action)
+        // The rule may name some of them in its own words; they are told once, whole and in order.
+        let own = of_rule.iter().flat_map(|action| action.lines());
+        let mut action: String = own
+            .filter(|line| !commands.iter().any(|command| command == line.trim()))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        action += &format!("To take {} out of service, restart it and bring it back:\n", incident.suspect.name());
+        commands.iter().for_each(|command| action += &format!("  {command}\n"));
+        Some(action)
     }
 
     /// A rule's action with what all failing pods have in common filled in.

@@ -235,8 +235,9 @@ fn the_second_failing_pod_names_the_node_at_the_next_slide() {
          0 of 9 comparable pods fail elsewhere"
     );
     let drain = "kubectl drain n2 --ignore-daemonsets --delete-emptydir-data";
-    let action = format!("kubectl cordon n2\n  {drain}\n  kubectl uncordon n2\n");
-    assert_eq!(alert.action.as_deref(), Some(action.as_str()), "the rule's words, and what they lack");
+    let commands = format!("  kubectl cordon n2\n  {drain}\n  kubectl uncordon n2\n");
+    let action = format!("To take n2 out of service, restart it and bring it back:\n{commands}");
+    assert_eq!(alert.action.as_deref(), Some(action.as_str()), "what the rule says as well is told once");
     assert_eq!(alert.starts_at, at(120));
     let code = alert.notes.last().unwrap();
     assert!(code.starts_with("Win32 216 ERROR_EXE_MACHINE_TYPE_MISMATCH: The program does not fit"), "{code}");

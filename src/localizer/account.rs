@@ -246,9 +246,9 @@ mod tests {
         assert_eq!(doubt(&old, node()), Some(Doubt::Old));
         let many = case(vec![pods("cd", "win1", 4, true), pods("xdb", "win1", 1, true)]);
         assert_eq!(doubt(&Case { old: true, ..many }, node()), None, "four old crash-loopers do not meet by chance");
-        let few = vec![pods("cd", "win0", 1, true), pods("cd", "win1", 1, true), pods("cd", "n1", 8, false)];
+        let few = vec![pods("cd", "win0", 1, true), pods("cd", "win1", 1, true), pods("cd", "n1", 9, false)];
         let few = Case { while_running: true, ..case(few) };
-        assert_eq!(doubt(&few, workload()), Some(Doubt::FewOfMany { failing: 2, exposed: 10 }));
+        assert_eq!(doubt(&few, workload()), Some(Doubt::FewOfMany { failing: 2, exposed: 11 }));
         assert_eq!(doubt(&founding_case(), node()), None);
     }
 }

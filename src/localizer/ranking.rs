@@ -145,7 +145,7 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
         Suspect::Node(_) => holds(pods >= 2, Doubt::OnePod).and(holds(workloads >= 2, Doubt::OneWorkload)),
         Suspect::Workload(_) => {
             // Two of many that crash while they run may be chance.
-            let much = !case.while_running || pods * 3 >= tally.exposed;
+            let much = !case.while_running || pods * 5 >= tally.exposed;
             let few = Doubt::FewOfMany { failing: pods, exposed: tally.exposed };
             holds(pods >= 2, Doubt::OnePod).and(holds(nodes >= 2, Doubt::OneNode)).and(holds(much, few))
         }
