@@ -208,7 +208,7 @@ fn judge_fault(
 }
 
 /// The second pod's first failure; of a fault that grew, the second beyond what it grew from.
-pub(super) fn knowable_from(fault: &Fault) -> Option<Timestamp> {
+fn knowable_from(fault: &Fault) -> Option<Timestamp> {
     let covers = |failure: &Failure, suspect: &Suspect| match suspect {
         Suspect::Pod(name) => failure.pod == **name,
         Suspect::Node(name) => failure.node == **name,

@@ -83,7 +83,7 @@ impl Results {
         let plot = |name, title, svg| Plot { name, title, svg };
         vec![
             plot("outcomes.svg", "Outcome of the runs by kind and approach", plots::outcomes(&self.rows())),
-            plot("times.svg", "Time from the second failing pod to the verdict", plots::times(self)),
+            plot("times.svg", "Time from the deciding failure to the verdict", plots::times(self)),
             plot("alarms.svg", "False alarms in a simulated day by approach", plots::alarms(&approaches)),
         ]
     }

@@ -240,8 +240,8 @@ mod tests {
         let one_workload = case(vec![pods("cd", "win1", 3, true), pods("cd", "win0", 6, false)]);
         assert_eq!(doubt(&one_workload, node()), Some(Doubt::OneWorkload));
         assert_eq!(doubt(&one_workload, workload()), Some(Doubt::OneNode));
-        let stale = Case { mere_crashes: true, ..founding_case() };
-        assert_eq!(doubt(&stale, node()), Some(Doubt::MereCrashes));
+        let crashes = Case { mere_crashes: true, ..founding_case() };
+        assert_eq!(doubt(&crashes, node()), Some(Doubt::MereCrashes));
         let old = Case { old: true, ..founding_case() };
         assert_eq!(doubt(&old, node()), Some(Doubt::Old));
         let many = case(vec![pods("cd", "win1", 4, true), pods("xdb", "win1", 1, true)]);

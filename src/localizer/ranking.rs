@@ -31,7 +31,7 @@ pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bo
     }
 }
 
-/// Fewer pods than this that have failed for days may have met by chance.
+/// Fewer pods than this that crashed once, or have failed for days, may have met by chance.
 const SOME: u64 = 4;
 /// Fewer workloads than this that fail all over a cluster have sooner something else in common.
 const LEAST_WORKLOADS: usize = 4;
@@ -131,7 +131,7 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
     let (pods, workloads, nodes) = (tally.failing, tally.struck_workloads(), tally.struck_nodes());
     match suspect {
         Suspect::Pod(_) => {}
-        _ if case.mere_crashes => return Err(Doubt::MereCrashes),
+        _ if case.mere_crashes && pods < SOME => return Err(Doubt::MereCrashes),
         // Old crash-loopers meet on a node by chance, but not in a workload.
         Suspect::Node(_) | Suspect::NodePool(_) | Suspect::Cluster if case.old && pods < SOME => {
             return Err(Doubt::Old);

@@ -2,7 +2,6 @@
 
 use super::svg::{Anchor, FAINT, INK, Svg};
 use crate::alert::Scope;
-use crate::evaluation::judge::knowable_from;
 use crate::evaluation::{Approach, Results};
 
 const SCOPES: [(Scope, &str, &str); 6] = [
@@ -29,7 +28,7 @@ struct Curve {
     seconds: Vec<f64>,
 }
 
-/// Cumulative distribution of the time from the second failing pod to the confirmed verdict.
+/// Cumulative distribution of the time from the failure that makes a fault decidable to the confirmed verdict.
 pub(in crate::evaluation) fn times(results: &Results) -> String {
     draw(&SCOPES.iter().filter_map(|scope| curve(results, *scope)).collect::<Vec<_>>())
 }
@@ -37,12 +36,10 @@ pub(in crate::evaluation) fn times(results: &Results) -> String {
 fn curve(results: &Results, (scope, name, colour): (Scope, &'static str, &'static str)) -> Option<Curve> {
     let (mut faults, mut seconds) = (0, Vec::new());
     for case in &results.cases {
-        let judged = case.judgement(Approach::Faultline).faults.iter().zip(&case.truth.faults);
-        let judged = judged
-            .filter(|(judged, truth)| judged.scope == scope && judged.decidable && knowable_from(truth).is_some());
-        for (judged, _) in judged {
+        let judged = &case.judgement(Approach::Faultline).faults;
+        for judged in judged.iter().filter(|judged| judged.scope == scope && judged.decidable) {
             faults += 1;
-            seconds.extend(judged.to_verdict_ms.map(|ms| ms as f64 / 1000.0));
+            seconds.extend(judged.after_evidence_ms.map(|ms| ms as f64 / 1000.0));
         }
     }
     seconds.sort_by(f64::total_cmp);
@@ -76,7 +73,7 @@ fn axes(svg: &mut Svg) {
         let label = if f64::from(second) == LONGEST { format!("≥ {second}") } else { second.to_string() };
         svg.words(x, TOP + HEIGHT + 18.0, Anchor::Middle, &faint, &label);
     }
-    let words = "event time from the second failing pod's first failure to the confirmed verdict, s";
+    let words = "event time from the failure that makes the fault decidable to the confirmed verdict, s";
     svg.words(LEFT + WIDTH / 2.0, TOP + HEIGHT + 44.0, Anchor::Middle, &faint, words);
     svg.words(20.0, TOP - 14.0, Anchor::Start, &faint, "share of the decidable faults");
 }
@@ -94,7 +91,7 @@ fn steps(curve: &Curve) -> Vec<(f64, f64)> {
     points
 }
 
-/// Verdicts that came before the second pod failed are drawn at zero, later ones than the axis shows at its end.
+/// Verdicts that came before are drawn at zero, later ones than the axis shows at its end.
 fn x(second: f64) -> f64 {
     LEFT + WIDTH * second.clamp(0.0, LONGEST) / LONGEST
 }
