@@ -17,6 +17,7 @@ mod explained;
 mod exposure;
 mod failures;
 mod grouping;
+mod heard;
 mod incident;
 mod inventory;
 mod reconcile;

@@ -13,6 +13,7 @@ use super::Alerts;
 use super::aftermath::Aftermath;
 pub use super::aftermath::Fate;
 use super::explained::Grounds;
+use super::heard::Heard;
 use super::inventory::PodKey;
 
 /// A failing set that doubled is worth another message after this pause, and after each such message only after four
@@ -57,8 +58,8 @@ pub struct Standing {
     pub failing: usize,
     /// Newest match of a member, or of the suspect node itself.
     pub last_match: Option<Timestamp>,
-    /// Newest record of the suspect.
-    pub last_record: Option<Timestamp>,
+    /// Records of the suspect.
+    pub heard: Option<Heard>,
     /// The longest silence seen between two matches of one member.
     pub longest_gap: Duration,
 }
@@ -126,9 +127,9 @@ impl Incident {
             return Some(standing.aftermath.in_words());
         }
         let patience = alerts.keep_firing_for.max(next_attempt(standing.longest_gap));
-        let still_sends = standing.last_record.zip(standing.last_match).is_some_and(|(record, matched)| {
-            record.since(matched) >= alerts.keep_firing_for && now.since(record) <= alerts.keep_firing_for
-        });
+        let speaks = |heard: Heard, matched| heard.goes_on(matched, now, alerts.keep_firing_for);
+        let still_sends =
+            standing.heard.zip(standing.last_match).is_some_and(|(heard, matched)| speaks(heard, matched));
         (quiet >= patience && still_sends)
             .then(|| format!("no failure for {} while {} still sends records", seconds(quiet), describe(&self.suspect)))
     }

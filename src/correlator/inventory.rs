@@ -9,6 +9,7 @@ use crate::report::{self, ChangeKind};
 use crate::time::Timestamp;
 
 use super::Limits;
+use super::heard::{self, Heard};
 
 /// `namespace/name`. Names, not uids: a log shipper may know the one and the events the other.
 pub type PodKey = Arc<str>;
@@ -27,6 +28,8 @@ pub struct PodFacts {
     pub first_seen: Timestamp,
     /// Newest event time at which it wrote a log line or an event spoke of it.
     pub last_seen: Timestamp,
+    /// The same as a stretch without long silence.
+    pub heard: Heard,
     /// When the scheduler placed it, if that was seen.
     pub placed: Option<Timestamp>,
     /// Newest container start that an event told.
@@ -49,6 +52,7 @@ impl PodFacts {
             image: pod.image.as_ref().map(|image| names.shared(image)),
             first_seen: at,
             last_seen: at,
+            heard: Heard::at(at),
             placed: None,
             started: None,
             last_logged: None,
@@ -69,9 +73,9 @@ pub struct NodeFacts {
     pub pool: Option<Arc<str>>,
     /// Newest record that named it.
     pub last_seen: Timestamp,
-    /// Newest record that was written there: a pod's log line, or its kubelet's event. What the control plane says of a
-    /// node is no sign of its life.
-    pub last_heard: Option<Timestamp>,
+    /// Records that were written there: a pod's log line, or its kubelet's event. What the control plane says of a node is
+    /// no sign of its life.
+    pub heard: Option<Heard>,
     pub not_ready: Option<Timestamp>,
     /// Cordoned or removed: what happens there is somebody's doing.
     pub leaving: Option<Timestamp>,
@@ -156,6 +160,7 @@ impl Inventory {
             *known = PodFacts::new(pod, first, names);
         }
         known.first_seen = known.first_seen.min(first);
+        known.heard = known.heard.and(Heard { from: first, to: last });
         known.last_logged = known.last_logged.max(logged);
         if last >= known.last_seen {
             known.last_seen = last;
@@ -185,7 +190,7 @@ impl Inventory {
     /// The node itself wrote something.
     pub fn heard_node(&mut self, node: &str, at: Timestamp) {
         if let Some(known) = self.nodes.get_mut(node) {
-            known.last_heard = known.last_heard.max(Some(at));
+            heard::merge(&mut known.heard, Heard::at(at));
         }
     }
 

@@ -10,12 +10,13 @@ use crate::time::Timestamp;
 
 use super::Correlator;
 use super::failures::Failing;
+use super::heard::Heard;
 use super::incident::{self, Fate, Incident, Standing};
 use super::inventory::PodFacts;
 
 impl Correlator {
     pub(super) fn standing(&self, incident: &Incident, roll: &Roll, now: Timestamp) -> Standing {
-        let mut standing = Standing { last_record: self.last_record(&incident.suspect, roll), ..Standing::default() };
+        let mut standing = Standing { heard: self.heard(&incident.suspect, roll), ..Standing::default() };
         for (pod, member) in &incident.members {
             let facts = self.inventory.pods.get(pod);
             let Some(failing) = self.failures.pods.get(pod) else {
@@ -83,18 +84,18 @@ impl Correlator {
         silent >= if failing.would_be_told() { patience } else { incident::CRASH_LOOP_PERIOD }
     }
 
-    /// The newest record of the suspect.
-    fn last_record(&self, suspect: &Suspect, roll: &Roll) -> Option<Timestamp> {
+    /// Records of the suspect.
+    fn heard(&self, suspect: &Suspect, roll: &Roll) -> Option<Heard> {
         match suspect {
-            Suspect::Pod(pod) => self.inventory.pods.get(pod).map(|facts| facts.last_seen),
-            Suspect::Node(node) => self.inventory.nodes.get(node).and_then(|facts| facts.last_heard),
+            Suspect::Pod(pod) => self.inventory.pods.get(pod).map(|facts| facts.heard),
+            Suspect::Node(node) => self.inventory.nodes.get(node).and_then(|facts| facts.heard),
             Suspect::Workload(name) => roll.workloads.get(name).copied(),
             Suspect::Image(name) => roll.images.get(name).copied(),
             Suspect::NodePool(name) => {
                 let nodes = self.inventory.nodes.values().filter(|node| node.pool.as_ref() == Some(name));
-                nodes.filter_map(|node| node.last_heard).max()
+                nodes.filter_map(|node| node.heard).reduce(Heard::and)
             }
-            Suspect::Cluster => self.inventory.nodes.values().filter_map(|node| node.last_heard).max(),
+            Suspect::Cluster => self.inventory.nodes.values().filter_map(|node| node.heard).reduce(Heard::and),
         }
     }
 
@@ -112,7 +113,7 @@ impl Correlator {
                 newest = (Some(&pod.workload), workloads.contains(&pod.workload));
             }
             if newest.1 {
-                latest(&mut roll.workloads, &pod.workload, pod.last_seen);
+                add(&mut roll.workloads, &pod.workload, pod.heard);
                 let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
                 if runs && !self.failures.pods.contains_key(key) {
                     let newest = Newest { at: pod.first_seen, node: pod.node.clone() };
@@ -123,7 +124,7 @@ impl Correlator {
                 }
             }
             if let Some(image) = pod.image.as_ref().filter(|image| !images.is_empty() && images.contains(*image)) {
-                latest(&mut roll.images, image, pod.last_seen);
+                add(&mut roll.images, image, pod.heard);
             }
         }
         roll
@@ -147,9 +148,9 @@ impl Correlator {
 /// What all incidents of one evaluation ask about workloads and images.
 #[derive(Default)]
 pub struct Roll {
-    /// The newest record of each.
-    workloads: HashMap<Arc<str>, Timestamp>,
-    images: HashMap<Arc<str>, Timestamp>,
+    /// Records of each.
+    workloads: HashMap<Arc<str>, Heard>,
+    images: HashMap<Arc<str>, Heard>,
     /// The youngest pod of a workload that runs well.
     newest_start: HashMap<Arc<str>, Newest>,
 }
@@ -161,9 +162,9 @@ struct Newest {
     node: Option<Arc<str>>,
 }
 
-fn latest(map: &mut HashMap<Arc<str>, Timestamp>, key: &Arc<str>, at: Timestamp) {
+fn add(map: &mut HashMap<Arc<str>, Heard>, key: &Arc<str>, heard: Heard) {
     match map.get_mut(key) {
-        Some(known) => *known = at.max(*known),
-        None => drop(map.insert(Arc::clone(key), at)),
+        Some(known) => *known = known.and(heard),
+        None => drop(map.insert(Arc::clone(key), heard)),
     }
 }

@@ -179,7 +179,7 @@ fn merge_nested(case: &Case, scored: &mut Vec<(f64, Ranked)>) {
             continue;
         };
         let is_pool = matches!(narrow.suspect, Suspect::NodePool(_));
-        let is_better_name = is_pool && score > *narrow_score && ranked.guarded;
+        let is_better_name = is_pool && score > *narrow_score;
         *narrow_score = ln_sum(*narrow_score, score);
         let mut other = ranked;
         if is_better_name {

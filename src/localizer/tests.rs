@@ -193,3 +193,11 @@ fn a_fault_of_the_only_pool_is_told_under_one_name_or_the_other() {
     assert_eq!(all(1.0), (pool(), vec![Suspect::Cluster]));
     assert_eq!(all(0.1), (Suspect::Cluster, vec![pool()]), "what programs say is sooner of the cluster");
 }
+
+#[test]
+fn a_guard_on_the_better_name_does_not_bring_back_the_other() {
+    let failing = ["a", "b", "c"].map(|w| ["n1", "n2", "n3", "n4"].map(|node| pods(w, node, 1, true)).concat());
+    let pool_nodes = BTreeMap::from([("linux".into(), 4)]);
+    let few = Case { machine_like: 0.1, pool_nodes, ..case(failing.to_vec()) };
+    assert_eq!(verdict(&few), (Suspect::Cluster, false), "three of twenty workloads");
+}
