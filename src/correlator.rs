@@ -255,7 +255,10 @@ impl Correlator {
     pub fn apply(&mut self, report: &Report) -> Outcome {
         let mut outcome = Outcome::default();
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
-        self.began = self.began.or_else(|| earliest(report));
+        if self.evaluated.is_none() {
+            // Until every partition has spoken: the first to speak may be one that seldom does.
+            self.began = earliest(report).into_iter().chain(self.began).min();
+        }
         self.take_changes(report, &seen_below);
         self.take_matches(report, &seen_below, &mut outcome.counts);
         self.take_presence(report);

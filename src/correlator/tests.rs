@@ -286,6 +286,32 @@ fn what_is_not_known_yet_is_only_suspected() {
 }
 
 #[test]
+fn the_watch_began_with_the_oldest_record_whoever_is_heard_first() {
+    let mut cluster = Cluster::new();
+    let mut ahead = cluster.report(|_| {});
+    // Events come seldom: the first one of theirs is of later than the logs that are still to be read.
+    let time = at(300);
+    let progress = |topic: &str, watermark| {
+        let partition = Partition { topic: topic.into(), partition: 0 };
+        Progress { partition, first: 0, next: 0, records: 0, rejected: 0, watermark, idle: false, ended: false }
+    };
+    ahead.partitions = vec![progress("events", Some(time)), progress("logs", None)];
+    let kind = ChangeKind::NodeUncordoned;
+    ahead.changes.push(Change { partition: 0, offset: 0, time, kind, pod: None, node: Some("n4".into()) });
+    cluster.apply(&ahead);
+    for node in ["n1", "n2", "n3", "n4"] {
+        for workload in ["api", "web", "agent"] {
+            cluster.start(workload, node);
+        }
+    }
+    cluster.run(280);
+    cluster.fail_entrypoint("api", "n2");
+    cluster.fail_entrypoint("agent", "n2");
+    cluster.run(10);
+    assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)]);
+}
+
+#[test]
 fn a_crash_loop_does_not_flap_and_recovery_resolves() {
     let mut cluster = Cluster::settled();
     // Kubelet waits 10 s, then twice as long each time, up to 5 minutes.
