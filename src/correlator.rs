@@ -145,6 +145,7 @@ pub struct Correlator {
     incidents: BTreeMap<String, Incident>,
     /// The first event time of all.
     began: Option<Timestamp>,
+    heard: Option<Heard>,
     /// The end of the newest window that was evaluated.
     evaluated: Option<Timestamp>,
 }
@@ -161,6 +162,13 @@ type WindowKey = (Option<Arc<str>>, Arc<str>);
 struct EventSeen {
     count: u32,
     at: Timestamp,
+}
+
+/// The newest stretch of event time in which records kept coming.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    since: Timestamp,
+    newest: Timestamp,
 }
 
 /// What one report led to.
@@ -247,6 +255,7 @@ impl Correlator {
             event_counts: BTreeMap::new(),
             incidents: BTreeMap::new(),
             began: None,
+            heard: None,
             evaluated: None,
         }
     }
@@ -259,6 +268,7 @@ impl Correlator {
             // Until every partition has spoken: the first to speak may be one that seldom does.
             self.began = earliest(report).into_iter().chain(self.began).min();
         }
+        self.listen(report);
         self.take_changes(report, &seen_below);
         self.take_matches(report, &seen_below, &mut outcome.counts);
         self.take_presence(report);
@@ -277,6 +287,16 @@ impl Correlator {
             failing_pods: self.failures.pods.len(),
             incidents: self.incidents.len(),
         }
+    }
+
+    /// Where nobody was heard for as long as it takes an incident to end, the watch begins anew.
+    fn listen(&mut self, report: &Report) {
+        let (Some(first), Some(last)) = (earliest(report), newest(report)) else { return };
+        let heard = self.heard.get_or_insert(Heard { since: first, newest: last });
+        if first.since(heard.newest) > self.options.alerts.keep_firing_for {
+            heard.since = first;
+        }
+        heard.newest = heard.newest.max(last);
     }
 
     fn take_presence(&mut self, report: &Report) {
@@ -482,6 +502,13 @@ fn earliest(report: &Report) -> Option<Timestamp> {
     let matches = report.matches.iter().map(|matched| matched.time);
     let changes = report.changes.iter().map(|change| change.time);
     presence.chain(matches).chain(changes).min()
+}
+
+fn newest(report: &Report) -> Option<Timestamp> {
+    let presence = report.presence.iter().map(|presence| presence.last);
+    let matches = report.matches.iter().map(|matched| matched.time);
+    let changes = report.changes.iter().map(|change| change.time);
+    presence.chain(matches).chain(changes).max()
 }
 
 #[cfg(test)]

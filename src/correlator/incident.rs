@@ -59,6 +59,8 @@ pub struct Standing {
     pub last_match: Option<Timestamp>,
     /// Newest record of the suspect.
     pub last_record: Option<Timestamp>,
+    /// Since when records of the cluster have kept coming.
+    pub heard_since: Option<Timestamp>,
     /// The longest silence seen between two matches of one member.
     pub longest_gap: Duration,
 }
@@ -129,7 +131,9 @@ impl Incident {
         let still_sends = standing.last_record.zip(standing.last_match).is_some_and(|(record, matched)| {
             record.since(matched) >= alerts.keep_firing_for && now.since(record) <= alerts.keep_firing_for
         });
-        (quiet >= patience && still_sends)
+        // Before that nobody was heard, and nobody would have been.
+        let heard = standing.heard_since.map_or(quiet, |since| now.since(since));
+        (quiet.min(heard) >= patience && still_sends)
             .then(|| format!("no failure for {} while {} still sends records", seconds(quiet), describe(&self.suspect)))
     }
 }

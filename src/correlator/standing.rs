@@ -15,7 +15,11 @@ use super::inventory::PodFacts;
 
 impl Correlator {
     pub(super) fn standing(&self, incident: &Incident, roll: &Roll, now: Timestamp) -> Standing {
-        let mut standing = Standing { last_record: self.last_record(&incident.suspect, roll), ..Standing::default() };
+        let mut standing = Standing {
+            last_record: self.last_record(&incident.suspect, roll),
+            heard_since: self.heard.map(|heard| heard.since),
+            ..Standing::default()
+        };
         for (pod, member) in &incident.members {
             let facts = self.inventory.pods.get(pod);
             let Some(failing) = self.failures.pods.get(pod) else {
@@ -57,7 +61,7 @@ impl Correlator {
         if moved {
             return Some(Fate::Restarted(node));
         }
-        let is_off = self.is_off(member, failing);
+        let is_off = self.is_off(member, failing, now);
         let successor = roll.newest_start.get(&member.workload).filter(|newest| newest.at > failing.first);
         match successor {
             Some(newest) if is_off || self.is_silent(member, failing, now) => {
@@ -67,9 +71,12 @@ impl Correlator {
         }
     }
 
-    /// Whether the pod was stopped, or its node left the cluster.
-    fn is_off(&self, member: &Exposed, failing: &Failing) -> bool {
-        let stopped = self.inventory.pods.get(&member.pod).is_none_or(|facts| facts.is_gone());
+    /// Whether the pod was stopped or forgotten, or its node left the cluster. Where nobody was heard, that nothing was
+    /// heard of the pod says nothing.
+    fn is_off(&self, member: &Exposed, failing: &Failing, now: Timestamp) -> bool {
+        let listened = self.heard.map_or(Duration::ZERO, |heard| now.since(heard.since));
+        let is_forgotten = listened >= self.options.limits.pod_ttl;
+        let stopped = self.inventory.pods.get(&member.pod).map_or(is_forgotten, |facts| facts.is_gone());
         let node = member.node.as_ref().and_then(|node| self.inventory.nodes.get(node));
         stopped || node.is_some_and(|node| node.removed.is_some_and(|at| at > failing.last))
     }

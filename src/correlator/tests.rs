@@ -352,6 +352,22 @@ fn silence_is_not_recovery() {
 }
 
 #[test]
+fn when_records_come_again_after_a_silence_nothing_is_over_yet() {
+    for silence in [600, 7200] {
+        let mut cluster = Cluster::settled();
+        cluster.fail_entrypoint("api", "n2");
+        cluster.fail_entrypoint("agent", "n2");
+        cluster.run(30);
+        // Nothing comes from anywhere. What goes on running on the node is heard of first.
+        cluster.now += silence;
+        cluster.run(200);
+        assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)], "after {silence} s");
+        cluster.run(300);
+        assert_eq!(cluster.told().last(), Some(&(RESOLVED, Node, "n2", Confirmed)), "after {silence} s");
+    }
+}
+
+#[test]
 fn when_the_suspect_speaks_of_nothing_bad_for_long_it_is_over() {
     let mut cluster = Cluster::settled();
     cluster.fail_entrypoint("api", "n2");
