@@ -1,6 +1,6 @@
 //! How an open incident stands: which of its pods still fail, recovered or are gone, and who was last heard of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ impl Correlator {
             heard_since: self.heard.map(|heard| heard.since),
             ..Standing::default()
         };
+        let mut successors = Successors { roll, left: HashMap::new() };
         for (pod, member) in &incident.members {
             let facts = self.inventory.pods.get(pod);
             let Some(failing) = self.failures.pods.get(pod) else {
@@ -28,7 +29,7 @@ impl Correlator {
             };
             standing.last_match = standing.last_match.max(Some(failing.last));
             standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
-            match self.became(member, facts, failing, roll, now) {
+            match self.became(member, facts, failing, &mut successors, now) {
                 Some(fate) => standing.aftermath.add(fate, member),
                 None => standing.failing += 1,
             }
@@ -48,7 +49,7 @@ impl Correlator {
         member: &Exposed,
         facts: Option<&PodFacts>,
         failing: &Failing,
-        roll: &Roll,
+        successors: &mut Successors<'_>,
         now: Timestamp,
     ) -> Option<Fate> {
         let started = facts.and_then(|facts| facts.started);
@@ -62,13 +63,13 @@ impl Correlator {
             return Some(Fate::Restarted(node));
         }
         let is_off = self.is_off(member, failing, now);
-        let successor = roll.newest_start.get(&member.workload).filter(|newest| newest.at > failing.first);
-        match successor {
-            Some(newest) if is_off || self.is_silent(member, failing, now) => {
-                Some(Fate::Restarted(newest.node.clone()))
-            }
-            _ => is_off.then_some(Fate::Gone),
+        let is_replaced =
+            successors.has_one(&member.workload, failing.first) && (is_off || self.is_silent(member, failing, now));
+        if !is_replaced {
+            return is_off.then_some(Fate::Gone);
         }
+        // There may be fewer of them than before.
+        Some(successors.take(member, failing.first).map_or(Fate::Gone, Fate::Restarted))
     }
 
     /// Whether the pod was stopped or forgotten, or its node left the cluster. Where nobody was heard, that nothing was
@@ -112,6 +113,7 @@ impl Correlator {
             return roll;
         }
         let (workloads, images) = self.asked_about();
+        let oldest = self.failures.pods.values().map(|failing| failing.first).min();
         // Pods come in the order of their names: the next one is mostly of the same workload, kept once.
         let mut newest: (Option<&Arc<str>>, bool) = (None, false);
         for (key, pod) in &self.inventory.pods {
@@ -121,18 +123,17 @@ impl Correlator {
             if newest.1 {
                 latest(&mut roll.workloads, &pod.workload, pod.last_seen);
                 let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
-                if runs && !self.failures.pods.contains_key(key) {
-                    let newest = Newest { at: pod.first_seen, node: pod.node.clone() };
-                    let known = roll.newest_start.entry(Arc::clone(&pod.workload)).or_insert_with(|| newest.clone());
-                    if known.at < newest.at {
-                        *known = newest;
-                    }
+                let is_younger = Some(pod.first_seen) > oldest;
+                if runs && is_younger && !self.failures.pods.contains_key(key) {
+                    let younger = Younger { at: pod.first_seen, node: pod.node.clone() };
+                    roll.younger.entry(Arc::clone(&pod.workload)).or_default().push(younger);
                 }
             }
             if let Some(image) = pod.image.as_ref().filter(|image| !images.is_empty() && images.contains(*image)) {
                 latest(&mut roll.images, image, pod.last_seen);
             }
         }
+        roll.younger.values_mut().for_each(|pods| pods.sort_by_key(|pod| std::cmp::Reverse(pod.at)));
         roll
     }
 
@@ -157,15 +158,41 @@ pub struct Roll {
     /// The newest record of each.
     workloads: HashMap<Arc<str>, Timestamp>,
     images: HashMap<Arc<str>, Timestamp>,
-    /// The youngest pod of a workload that runs well.
-    newest_start: HashMap<Arc<str>, Newest>,
+    /// The pods of a workload that run well and are younger than some failing pod, the youngest first.
+    younger: HashMap<Arc<str>, Vec<Younger>>,
 }
 
-#[derive(Clone)]
-struct Newest {
+struct Younger {
     /// When it was first heard of.
     at: Timestamp,
     node: Option<Arc<str>>,
+}
+
+/// Who took the places of an incident's pods: each takes one.
+struct Successors<'r> {
+    roll: &'r Roll,
+    left: HashMap<Arc<str>, VecDeque<&'r Younger>>,
+}
+
+/// Of so many the one on the same node is looked for.
+const LOOKED_AT: usize = 64;
+
+impl<'r> Successors<'r> {
+    /// Whether any pod of the workload began after `since`, taken or not.
+    fn has_one(&self, workload: &Arc<str>, since: Timestamp) -> bool {
+        self.roll.younger.get(workload).and_then(|pods| pods.first()).is_some_and(|pod| pod.at > since)
+    }
+
+    /// Where the next one that began after `since` runs: on the member's node if there is such a one.
+    fn take(&mut self, member: &Exposed, since: Timestamp) -> Option<Option<Arc<str>>> {
+        let all = || self.roll.younger.get(&member.workload).into_iter().flatten().collect();
+        let left = self.left.entry(Arc::clone(&member.workload)).or_insert_with(all);
+        let mut younger = left.iter().take(LOOKED_AT).take_while(|pod| pod.at > since);
+        let same_node = younger.position(|pod| pod.node == member.node);
+        let next = left.get(same_node.unwrap_or(0)).filter(|pod| pod.at > since)?.node.clone();
+        left.remove(same_node.unwrap_or(0));
+        Some(next)
+    }
 }
 
 fn latest(map: &mut HashMap<Arc<str>, Timestamp>, key: &Arc<str>, at: Timestamp) {
