@@ -264,7 +264,7 @@ impl Correlator {
     pub fn apply(&mut self, report: &Report) -> Outcome {
         let mut outcome = Outcome::default();
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
-        if self.evaluated.is_none() {
+        if self.evaluated.is_none() || self.began.is_none() {
             // Until every partition has spoken: the first to speak may be one that seldom does.
             self.began = earliest(report).into_iter().chain(self.began).min();
         }
