@@ -144,8 +144,9 @@ pub struct Correlator {
     /// By event and rule: several rules may match one event.
     event_counts: BTreeMap<(Arc<str>, Arc<str>), EventSeen>,
     incidents: BTreeMap<String, Incident>,
-    /// The first event time of all.
+    /// When the watch began.
     began: Option<Timestamp>,
+    beginning: Beginning,
     /// The end of the newest window that was evaluated.
     evaluated: Option<Timestamp>,
 }
@@ -162,6 +163,28 @@ type WindowKey = (Option<Arc<str>>, Arc<str>);
 struct EventSeen {
     count: u32,
     at: Timestamp,
+}
+
+/// The oldest event times of the first reports.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beginning {
+    logged: Option<Timestamp>,
+    told: Option<Timestamp>,
+}
+
+impl Beginning {
+    fn add(&mut self, report: &Report) {
+        let logged = report.presence.iter().map(|presence| presence.first);
+        let matched = report.matches.iter().map(|matched| matched.time);
+        let changed = report.changes.iter().map(|change| change.time);
+        self.logged = logged.chain(self.logged).min();
+        self.told = matched.chain(changed).chain(self.told).min();
+    }
+
+    /// By log lines where there are any: an exporter of events may begin with those of the hour before it was started.
+    fn time(self) -> Option<Timestamp> {
+        self.logged.or(self.told)
+    }
 }
 
 /// What one report led to.
@@ -248,6 +271,7 @@ impl Correlator {
             event_counts: BTreeMap::new(),
             incidents: BTreeMap::new(),
             began: None,
+            beginning: Beginning::default(),
             evaluated: None,
         }
     }
@@ -256,7 +280,11 @@ impl Correlator {
     pub fn apply(&mut self, report: &Report) -> Outcome {
         let mut outcome = Outcome::default();
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
-        self.began = self.began.or_else(|| earliest(report));
+        if self.evaluated.is_none() || self.began.is_none() {
+            // Until every partition has spoken: the first to speak may be one that seldom does.
+            self.beginning.add(report);
+            self.began = self.beginning.time();
+        }
         self.take_changes(report, &seen_below);
         self.take_matches(report, &seen_below, &mut outcome.counts);
         self.take_presence(report);
@@ -473,13 +501,6 @@ impl Correlator {
 
 fn is_seen(seen_below: &[i64], partition: u32, offset: i64) -> bool {
     seen_below.get(partition as usize).is_some_and(|below| offset < *below)
-}
-
-fn earliest(report: &Report) -> Option<Timestamp> {
-    let presence = report.presence.iter().map(|presence| presence.first);
-    let matches = report.matches.iter().map(|matched| matched.time);
-    let changes = report.changes.iter().map(|change| change.time);
-    presence.chain(matches).chain(changes).min()
 }
 
 #[cfg(test)]

@@ -158,8 +158,8 @@ impl Explanation {
     }
 }
 
-/// More faults than this at one time are not told apart.
-const MAX_FAULTS: usize = 5;
+/// More faults than this at one time are not told apart: the pods of those beyond it would be told one by one.
+const MAX_FAULTS: usize = 20;
 
 /// Less likely hypotheses than this many are not handed on.
 const MAX_CANDIDATES: usize = 50;

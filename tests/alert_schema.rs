@@ -1,11 +1,18 @@
 //! What the correlator tells is what the published schema describes, and the schema is strict enough to notice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use boon::{Compiler, Schemas};
+use boon::{Compiler, SchemaIndex, Schemas};
 use faultline::alert::{Alert, Scope, Status, Verdict};
+use faultline::bundled;
 use faultline::correlator::{Alerts, Options};
+use faultline::engine::Engine;
+use faultline::evaluation::{Bench, watch};
+use faultline::ruleset::RuleSet;
+use faultline::scanner::matcher::Matcher;
 use faultline::scenario::{self, Scenario, ScenarioRecord, Stream};
+use faultline::simulator::{Kind, Setup, simulate};
 use faultline::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -15,8 +22,8 @@ const SCHEMA: &str = include_str!("../schemas/faultline.alert.v1.schema.json");
 const MINUTE: Duration = Duration::from_secs(60);
 const BROKEN: &str = "[LOGMONITOR] ERROR: Failed to start entrypoint process. Error: 216";
 
-/// What is wrong with a value, if anything.
-fn complaint(value: &Value) -> Option<String> {
+/// The published schema, ready to be held against values.
+fn schema() -> (Schemas, SchemaIndex) {
     let mut compiler = Compiler::new();
     // Off by default since the draft of 2019.
     compiler.enable_format_assertions();
@@ -25,6 +32,12 @@ fn complaint(value: &Value) -> Option<String> {
     compiler.add_resource(&id, schema).expect("the schema is a resource");
     let mut schemas = Schemas::new();
     let index = compiler.compile(&id, &mut schemas).expect("the schema is a schema");
+    (schemas, index)
+}
+
+/// What is wrong with a value, if anything.
+fn complaint(value: &Value) -> Option<String> {
+    let (schemas, index) = schema();
     schemas.validate(value, index).err().map(|error| format!("{error:#}"))
 }
 
@@ -129,6 +142,34 @@ fn what_is_only_suspected() {
         play(&cluster(6, |_, node, second| node == "n2" && second >= 120), Options { alerts, ..Options::default() });
     assert_eq!(alerts[0].verdict, Verdict::Suspected);
     assert!(!alerts[0].notes.is_empty());
+}
+
+/// What the simulator can do, of which the scenarios above know nothing.
+const KINDS: [Kind; 6] =
+    [Kind::BlackHole, Kind::Growing, Kind::ClusterDns, Kind::Image, Kind::EventsWithoutNode, Kind::RecoverReschedule];
+
+#[test]
+fn whatever_is_told_of_simulated_clusters() {
+    let rules = Arc::new(RuleSet::parse(bundled::RULES).expect("the bundled rules are right"));
+    let bench = Bench::new(Arc::clone(&rules));
+    let (schemas, index) = schema();
+    let play = |kind: Kind, seed| {
+        let mut engine = Engine::new(Matcher::new(Arc::clone(&rules)), bench.scanner.clone(), bench.correlator);
+        let mut alerts = Vec::new();
+        let simulation = simulate(&Setup { kind, seed, nodes: Some(4) });
+        watch(&simulation, &mut engine, bench.pace, |flushed| alerts.extend(flushed.alerts));
+        for alert in &alerts {
+            let value = serde_json::to_value(alert).expect("alerts are JSON");
+            let wrong = schemas.validate(&value, index).err();
+            assert!(wrong.is_none(), "{} of seed {seed}: {:#}\n{value:#}", kind.name(), wrong.expect("it is wrong"));
+        }
+        assert!(!alerts.is_empty(), "{} of seed {seed} tells nothing", kind.name());
+    };
+    std::thread::scope(|scope| {
+        for kinds in KINDS.chunks(KINDS.len() / 2) {
+            scope.spawn(move || kinds.iter().for_each(|&kind| play(kind, 1)));
+        }
+    });
 }
 
 /// The alert of the founding case, with every field.

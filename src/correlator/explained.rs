@@ -206,7 +206,9 @@ impl Correlator {
         let failing = self.failures.pods.get(pod);
         let facts = self.inventory.pods.get(pod);
         let started = facts.and_then(|facts| facts.started);
-        let recovered = |failing: &Failing| failing.has_recovered(now, started, self.options.alerts.recovered_after);
+        let recovered = |failing: &Failing| {
+            failing.has_recovered(self.inventory.heard_until(now), started, self.options.alerts.recovered_after)
+        };
         let state = match failing {
             Some(failing) if recovered(failing) => State::RunsAgain,
             Some(_) if facts.is_some_and(|facts| !facts.is_gone()) => State::Fails,

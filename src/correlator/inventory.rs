@@ -91,6 +91,8 @@ pub struct Inventory {
     pub sees_placements: bool,
     /// Whether Kubernetes events are among the records.
     pub sees_events: bool,
+    /// The newest record of any pod.
+    newest: Timestamp,
     limits: Limits,
     pub evicted_pods: u64,
     pub evicted_nodes: u64,
@@ -124,6 +126,7 @@ impl Inventory {
             names: Names::default(),
             sees_placements: false,
             sees_events: false,
+            newest: Timestamp::default(),
             limits,
             evicted_pods: 0,
             evicted_nodes: 0,
@@ -151,6 +154,7 @@ impl Inventory {
                 replace(&mut facts.pool, &pod.node_pool, |_| self.names.shared(pool));
             }
         }
+        self.newest = self.newest.max(last);
         let key = pod_key(&pod.namespace, &pod.name);
         let names = &mut self.names;
         let known = self.pods.entry(Arc::clone(&key)).or_insert_with(|| PodFacts::new(pod, first, names));
@@ -230,6 +234,11 @@ impl Inventory {
             ChangeKind::NodeUncordoned => known.leaving = None,
             _ => {}
         }
+    }
+
+    /// Until when anybody was heard of: that a pod is silent after that says nothing.
+    pub fn heard_until(&self, now: Timestamp) -> Timestamp {
+        now.min(self.newest)
     }
 
     pub fn pool_of(&self, node: &str) -> Option<&Arc<str>> {

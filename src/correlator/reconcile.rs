@@ -108,7 +108,8 @@ impl Correlator {
     fn fails(&self, pod: &PodKey, now: Timestamp) -> bool {
         let started = self.inventory.pods.get(pod).and_then(|facts| facts.started);
         self.failures.pods.get(pod).is_some_and(|failing| {
-            failing.is_open() && !failing.has_recovered(now, started, self.options.alerts.recovered_after)
+            failing.is_open()
+                && !failing.has_recovered(self.inventory.heard_until(now), started, self.options.alerts.recovered_after)
         })
     }
 

@@ -1,6 +1,6 @@
 //! How an open incident stands: which of its pods still fail, recovered or are gone, and who was last heard of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,15 +17,19 @@ use super::inventory::PodFacts;
 impl Correlator {
     pub(super) fn standing(&self, incident: &Incident, roll: &Roll, now: Timestamp) -> Standing {
         let mut standing = Standing { heard: self.heard(&incident.suspect, roll), ..Standing::default() };
+        let mut successors = Successors { roll, left: HashMap::new() };
         for (pod, member) in &incident.members {
             let facts = self.inventory.pods.get(pod);
             let Some(failing) = self.failures.pods.get(pod) else {
-                standing.aftermath.add(Fate::Gone, member);
+                match self.forgotten(member, incident.onset, roll, now) {
+                    Some(fate) => standing.aftermath.add(fate, member),
+                    None => standing.failing += 1,
+                }
                 continue;
             };
             standing.last_match = standing.last_match.max(Some(failing.last));
             standing.longest_gap = standing.longest_gap.max(failing.longest_gap);
-            match self.became(member, facts, failing, roll, now) {
+            match self.became(member, facts, failing, &mut successors, now) {
                 Some(fate) => standing.aftermath.add(fate, member),
                 None => standing.failing += 1,
             }
@@ -45,12 +49,12 @@ impl Correlator {
         member: &Exposed,
         facts: Option<&PodFacts>,
         failing: &Failing,
-        roll: &Roll,
+        successors: &mut Successors<'_>,
         now: Timestamp,
     ) -> Option<Fate> {
         let started = facts.and_then(|facts| facts.started);
         let node = facts.and_then(|facts| facts.node.clone());
-        if failing.has_recovered(now, started, self.options.alerts.recovered_after) {
+        if failing.has_recovered(self.inventory.heard_until(now), started, self.options.alerts.recovered_after) {
             let restarted = started.is_some_and(|at| at > failing.last);
             return Some(if restarted { Fate::Restarted(node) } else { Fate::Runs(node) });
         }
@@ -58,21 +62,41 @@ impl Correlator {
         if moved {
             return Some(Fate::Restarted(node));
         }
-        let is_off = self.is_off(member, failing);
-        let successor = roll.newest_start.get(&member.workload).filter(|newest| newest.at > failing.first);
-        match successor {
-            Some(newest) if is_off || self.is_silent(member, failing, now) => {
-                Some(Fate::Restarted(newest.node.clone()))
-            }
-            _ => is_off.then_some(Fate::Gone),
+        let is_off = self.is_off(member, failing.last, successors.roll, now);
+        let is_replaced =
+            successors.has_one(&member.workload, failing.first) && (is_off || self.is_silent(member, failing, now));
+        if !is_replaced {
+            return is_off.then_some(Fate::Gone);
         }
+        // There may be fewer of them than before.
+        Some(successors.take(member, failing.first).map_or(Fate::Gone, Fate::Restarted))
     }
 
-    /// Whether the pod was stopped, or its node left the cluster.
-    fn is_off(&self, member: &Exposed, failing: &Failing) -> bool {
-        let stopped = self.inventory.pods.get(&member.pod).is_none_or(|facts| facts.is_gone());
+    /// What became of a member whose failures a limit has pushed out; `None` while that is not known.
+    fn forgotten(&self, member: &Exposed, onset: Timestamp, roll: &Roll, now: Timestamp) -> Option<Fate> {
+        if self.is_off(member, onset, roll, now) {
+            return Some(Fate::Gone);
+        }
+        let facts = self.inventory.pods.get(&member.pod)?;
+        let runs = facts.heard.goes_on(onset, now, self.options.alerts.keep_firing_for);
+        runs.then(|| Fate::Runs(facts.node.clone()))
+    }
+
+    /// Whether the pod was stopped, or its node left the cluster; or nobody spoke of it for so long that it was forgotten,
+    /// while what was around it speaks on. Where all are silent, its silence says nothing.
+    fn is_off(&self, member: &Exposed, since: Timestamp, roll: &Roll, now: Timestamp) -> bool {
         let node = member.node.as_ref().and_then(|node| self.inventory.nodes.get(node));
-        stopped || node.is_some_and(|node| node.removed.is_some_and(|at| at > failing.last))
+        if node.is_some_and(|node| node.removed.is_some_and(|at| at > since)) {
+            return true;
+        }
+        if let Some(facts) = self.inventory.pods.get(&member.pod) {
+            return facts.is_gone();
+        }
+        let around = match &member.node {
+            Some(_) => node.and_then(|node| node.heard),
+            None => roll.workloads.get(&member.workload).copied(),
+        };
+        around.is_some_and(|heard| heard.goes_on(since, now, self.options.alerts.keep_firing_for))
     }
 
     /// Whether the pod should have failed again by now and was not heard of. If another of its workload began later and
@@ -106,6 +130,7 @@ impl Correlator {
             return roll;
         }
         let (workloads, images) = self.asked_about();
+        let oldest = self.failures.pods.values().map(|failing| failing.first).min();
         // Pods come in the order of their names: the next one is mostly of the same workload, kept once.
         let mut newest: (Option<&Arc<str>>, bool) = (None, false);
         for (key, pod) in &self.inventory.pods {
@@ -115,18 +140,17 @@ impl Correlator {
             if newest.1 {
                 add(&mut roll.workloads, &pod.workload, pod.heard);
                 let runs = pod.last_logged.is_some_and(|at| now.since(at) < incident::CRASH_LOOP_PERIOD);
-                if runs && !self.failures.pods.contains_key(key) {
-                    let newest = Newest { at: pod.first_seen, node: pod.node.clone() };
-                    let known = roll.newest_start.entry(Arc::clone(&pod.workload)).or_insert_with(|| newest.clone());
-                    if known.at < newest.at {
-                        *known = newest;
-                    }
+                let is_younger = Some(pod.first_seen) > oldest;
+                if runs && is_younger && !self.failures.pods.contains_key(key) {
+                    let younger = Younger { at: pod.first_seen, node: pod.node.clone() };
+                    roll.younger.entry(Arc::clone(&pod.workload)).or_default().push(younger);
                 }
             }
             if let Some(image) = pod.image.as_ref().filter(|image| !images.is_empty() && images.contains(*image)) {
                 add(&mut roll.images, image, pod.heard);
             }
         }
+        roll.younger.values_mut().for_each(|pods| pods.sort_by_key(|pod| std::cmp::Reverse(pod.at)));
         roll
     }
 
@@ -151,15 +175,41 @@ pub struct Roll {
     /// Records of each.
     workloads: HashMap<Arc<str>, Heard>,
     images: HashMap<Arc<str>, Heard>,
-    /// The youngest pod of a workload that runs well.
-    newest_start: HashMap<Arc<str>, Newest>,
+    /// The pods of a workload that run well and are younger than some failing pod, the youngest first.
+    younger: HashMap<Arc<str>, Vec<Younger>>,
 }
 
-#[derive(Clone)]
-struct Newest {
+struct Younger {
     /// When it was first heard of.
     at: Timestamp,
     node: Option<Arc<str>>,
+}
+
+/// Who took the places of an incident's pods: each takes one.
+struct Successors<'r> {
+    roll: &'r Roll,
+    left: HashMap<Arc<str>, VecDeque<&'r Younger>>,
+}
+
+/// Of so many the one on the same node is looked for.
+const LOOKED_AT: usize = 64;
+
+impl<'r> Successors<'r> {
+    /// Whether any pod of the workload began after `since`, taken or not.
+    fn has_one(&self, workload: &Arc<str>, since: Timestamp) -> bool {
+        self.roll.younger.get(workload).and_then(|pods| pods.first()).is_some_and(|pod| pod.at > since)
+    }
+
+    /// Where the next one that began after `since` runs: on the member's node if there is such a one.
+    fn take(&mut self, member: &Exposed, since: Timestamp) -> Option<Option<Arc<str>>> {
+        let all = || self.roll.younger.get(&member.workload).into_iter().flatten().collect();
+        let left = self.left.entry(Arc::clone(&member.workload)).or_insert_with(all);
+        let mut younger = left.iter().take(LOOKED_AT).take_while(|pod| pod.at > since);
+        let same_node = younger.position(|pod| pod.node == member.node);
+        let next = left.get(same_node.unwrap_or(0)).filter(|pod| pod.at > since)?.node.clone();
+        left.remove(same_node.unwrap_or(0));
+        Some(next)
+    }
 }
 
 fn add(map: &mut HashMap<Arc<str>, Heard>, key: &Arc<str>, heard: Heard) {

@@ -35,7 +35,7 @@ impl Correlator {
             suspect: incident.suspect.clone(),
             verdict: incident.verdict,
             probability: readable(incident.best.probability),
-            summary: summary(incident, signals.first(), lead, &self.node_words(incident), over),
+            summary: summary(incident, signals.first(), lead, &self.node_words(incident, now), over),
             starts_at: incident.onset,
             updated_at: now,
             ends_at: over.then_some(now),
@@ -169,13 +169,14 @@ impl Correlator {
         template::render(template, |name| value(name).filter(|value| remedy::is_plain(value)))
     }
 
-    fn node_words(&self, incident: &Incident) -> NodeWords {
+    fn node_words(&self, incident: &Incident, now: Timestamp) -> NodeWords {
         let Suspect::Node(node) = &incident.suspect else { return NodeWords::default() };
         let arrived = |pod: &PodKey| {
             let facts = self.inventory.pods.get(pod).filter(|facts| facts.node.as_ref() == Some(node));
             facts.and_then(|facts| facts.placed).is_some_and(|at| at > incident.onset)
         };
-        let not_ready = self.inventory.nodes.get(node).and_then(|facts| facts.not_ready);
+        // Other partitions may have been read further than the windows were evaluated.
+        let not_ready = self.inventory.nodes.get(node).and_then(|facts| facts.not_ready).filter(|at| *at < now);
         let readiness = match not_ready {
             Some(at) => Readiness::NotReadySince(at),
             None if self.inventory.sees_events && !self.failures.nodes.contains_key(node) => Readiness::Ready,

@@ -287,6 +287,32 @@ fn what_is_not_known_yet_is_only_suspected() {
 }
 
 #[test]
+fn the_watch_began_with_the_oldest_record_whoever_is_heard_first() {
+    let mut cluster = Cluster::new();
+    let mut ahead = cluster.report(|_| {});
+    // Events come seldom: the first one of theirs is of later than the logs that are still to be read.
+    let time = at(300);
+    let progress = |topic: &str, watermark| {
+        let partition = Partition { topic: topic.into(), partition: 0 };
+        Progress { partition, first: 0, next: 0, records: 0, rejected: 0, watermark, idle: false, ended: false }
+    };
+    ahead.partitions = vec![progress("events", Some(time)), progress("logs", None)];
+    let kind = ChangeKind::NodeUncordoned;
+    ahead.changes.push(Change { partition: 0, offset: 0, time, kind, pod: None, node: Some("n4".into()) });
+    cluster.apply(&ahead);
+    for node in ["n1", "n2", "n3", "n4"] {
+        for workload in ["api", "web", "agent"] {
+            cluster.start(workload, node);
+        }
+    }
+    cluster.run(280);
+    cluster.fail_entrypoint("api", "n2");
+    cluster.fail_entrypoint("agent", "n2");
+    cluster.run(10);
+    assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)]);
+}
+
+#[test]
 fn a_crash_loop_does_not_flap_and_recovery_resolves() {
     let mut cluster = Cluster::settled();
     // Kubelet waits 10 s, then twice as long each time, up to 5 minutes.
@@ -324,6 +350,22 @@ fn silence_is_not_recovery() {
     cluster.running.retain(|_, (_, node)| node != "n2");
     cluster.run(1800);
     assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)]);
+}
+
+#[test]
+fn when_records_come_again_after_a_silence_nothing_is_over_yet() {
+    for silence in [600, 7200] {
+        let mut cluster = Cluster::settled();
+        cluster.fail_entrypoint("api", "n2");
+        cluster.fail_entrypoint("agent", "n2");
+        cluster.run(30);
+        // Nothing comes from anywhere. What goes on running on the node is heard of first.
+        cluster.now += silence;
+        cluster.run(200);
+        assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)], "after {silence} s");
+        cluster.run(300);
+        assert_eq!(cluster.told().last(), Some(&(RESOLVED, Node, "n2", Confirmed)), "after {silence} s");
+    }
 }
 
 #[test]

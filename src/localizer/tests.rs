@@ -50,6 +50,20 @@ fn the_founding_case_names_the_node() {
 }
 
 #[test]
+fn eight_nodes_that_break_are_eight_faults() {
+    let workloads: Vec<String> = (0..10).map(|number| format!("w{number}")).collect();
+    let on = |node: usize| {
+        let broken = node < 8;
+        workloads.iter().flat_map(move |workload| pods(workload, &format!("n{node:02}"), 1, broken))
+    };
+    let no_pool = |pod| Exposed { pool: None, ..pod };
+    let population = Population { nodes: 60, workloads: 10, images: 10, pools: 0 };
+    let case = Case { coincidence: 0.05, ..Case::of((0..60).flat_map(on).map(no_pool).collect(), population) };
+    let found: Vec<Scope> = explain(&case).iter().map(|fault| fault.best.suspect.scope()).collect();
+    assert_eq!(found, [Scope::Node; 8]);
+}
+
+#[test]
 fn two_pods_of_two_workloads_are_enough() {
     let case = case(vec![
         pods("cd", "win1", 1, true),

@@ -52,6 +52,17 @@ fn a_node_that_went_unready_is_the_same_incident_and_says_so() {
 }
 
 #[test]
+fn what_is_read_ahead_of_the_evaluation_is_not_said_yet() {
+    let mut cluster = broken_node();
+    let time = at(cluster.now + 60);
+    let (kind, node) = (ChangeKind::NodeNotReady, Some("n2".into()));
+    cluster.step(|report| report.changes.push(Change { partition: 0, offset: 0, time, kind, pod: None, node }));
+    cluster.run(10);
+    let summary = &cluster.alerts[0].summary;
+    assert!(summary.ends_with("; the node still counts as ready"), "{summary}");
+}
+
+#[test]
 fn a_node_that_draws_new_pods_and_fails_them_is_said_to() {
     let mut cluster = broken_node();
     cluster.correlator.options.alerts.renotify = Duration::from_secs(60);
@@ -92,6 +103,24 @@ fn the_end_says_what_happened_to_the_pods() {
     let end = cluster.alerts.last().unwrap();
     assert_eq!(end.status, RESOLVED);
     assert!(end.summary.starts_with("Node n2: resolved: 2 pods started again on the same node"), "{}", end.summary);
+}
+
+#[test]
+fn each_pod_that_was_replaced_has_a_successor_of_its_own() {
+    let mut cluster = Cluster::settled();
+    for node in ["n1", "n2", "n3"] {
+        cluster.fail("cart", node, "panicked", &[]);
+    }
+    cluster.run(30);
+    // Rolled back: two pods on two nodes instead of three.
+    for node in ["n4", "n1"] {
+        cluster.running.insert(format!("cart-old-{node}"), ("cart".into(), node.into()));
+    }
+    cluster.run(400);
+    let end = cluster.alerts.last().unwrap();
+    assert_eq!(end.status, RESOLVED);
+    let words = "1 pod started again on the same node, 1 pod was rescheduled to n4, 1 pod is gone";
+    assert!(end.summary.contains(words), "{}", end.summary);
 }
 
 #[test]
