@@ -34,6 +34,8 @@ pub struct Incident {
     pub onset: Timestamp,
     /// Every pod that failed as part of it.
     pub members: BTreeMap<PodKey, Exposed>,
+    /// Every rule that a member matched.
+    pub rules: BTreeSet<Arc<str>>,
     pub notes: Vec<String>,
     /// What `best` comes from, if it is to be explained.
     pub grounds: Option<Arc<Grounds>>,
@@ -76,6 +78,7 @@ impl Incident {
             candidates: candidates.to_vec(),
             onset,
             members: BTreeMap::new(),
+            rules: BTreeSet::new(),
             notes: Vec::new(),
             grounds: None,
             told: Told { at: now, failing: 0, verdict, severity, pause: GROWTH_PAUSE },
@@ -130,8 +133,12 @@ impl Incident {
         let speaks = |heard: Heard, matched| heard.goes_on(matched, now, alerts.keep_firing_for);
         let still_sends =
             standing.heard.zip(standing.last_match).is_some_and(|(heard, matched)| speaks(heard, matched));
-        (quiet >= patience && still_sends)
-            .then(|| format!("no failure for {} while {} still sends records", seconds(quiet), describe(&self.suspect)))
+        (quiet >= patience && still_sends).then(|| {
+            let known = standing.aftermath.in_words();
+            let separator = if known.is_empty() { "" } else { "; " };
+            let suspect = describe(&self.suspect);
+            format!("no failure for {} while {suspect} still sends records{separator}{known}", seconds(quiet))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 use super::explained::Grounds;
 use super::exposure::{self, View};
+use super::failures::Failures;
 use super::incident::{Incident, dedup_key};
 use super::inventory::PodKey;
 use super::{Correlator, Outcome};
@@ -191,7 +192,7 @@ impl Correlator {
             if incident.best == *best {
                 incident.grounds.clone_from(grounds);
             }
-            return join(incident, pods);
+            return join(incident, pods, &self.failures);
         }
         let (told, untold): (Vec<_>, Vec<_>) = pods.iter().cloned().partition(|pod| self.is_told(pod));
         if untold.is_empty() || !confirmed && !told.is_empty() {
@@ -224,9 +225,8 @@ impl Correlator {
             return false;
         };
         let began_with_it = !failing.chronic && failing.first >= incident.onset.saturating_sub(SAME_STORY);
-        let telling = || failing.rules.keys().filter(|rule| !self.generic_rules.contains(*rule));
-        let members = || incident.members.keys().filter_map(|member| self.failures.pods.get(member));
-        began_with_it || members().any(|member| telling().any(|rule| member.rules.contains_key(rule)))
+        let mut telling = failing.rules.keys().filter(|rule| !self.generic_rules.contains(*rule));
+        began_with_it || telling.any(|rule| incident.rules.contains(rule))
     }
 
     fn join_covering(&mut self, pods: Vec<Exposed>) {
@@ -234,7 +234,7 @@ impl Correlator {
             let mut confirmed = self.incidents.iter().filter(|(_, incident)| incident.is_confirmed());
             let covering = confirmed.find(|(_, incident)| self.belongs(incident, &pod)).map(|(key, _)| key.clone());
             if let Some(incident) = covering.and_then(|key| self.incidents.get_mut(&key)) {
-                join(incident, vec![pod]);
+                join(incident, vec![pod], &self.failures);
             }
         }
     }
@@ -278,7 +278,7 @@ impl Correlator {
                 self.options.alerts.warm_up.as_secs()
             ));
         }
-        join(&mut incident, pods);
+        join(&mut incident, pods, &self.failures);
         self.supersede(&incident, explanation, now, outcome);
         incident.severity = self.incident_severity(&incident);
         incident.mark_told(now);
@@ -392,8 +392,11 @@ fn update(incident: &mut Incident, explanation: &Explanation, confirmed: bool) {
     }
 }
 
-fn join(incident: &mut Incident, pods: Vec<Exposed>) {
+fn join(incident: &mut Incident, pods: Vec<Exposed>, failures: &Failures) {
     for pod in pods {
+        if let Some(failing) = failures.pods.get(&pod.pod) {
+            incident.rules.extend(failing.rules.keys().cloned());
+        }
         incident.members.insert(Arc::clone(&pod.pod), pod);
     }
 }

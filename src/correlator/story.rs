@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::alert::{Alert, Candidate, FailingPod, SCHEMA, Signal, Status, Suspect, Window};
 use crate::localizer::Ranked;
@@ -18,6 +19,9 @@ use super::remedy;
 mod words;
 
 use words::{NodeWords, Readiness, code_in_words, readable, summary};
+
+/// A node that was given a pod within this goes on drawing them.
+const DRAWN_LATELY: Duration = Duration::from_secs(300);
 
 impl Correlator {
     pub(super) fn alert(&self, incident: &Incident, status: Status, now: Timestamp) -> Alert {
@@ -173,16 +177,22 @@ impl Correlator {
         let Suspect::Node(node) = &incident.suspect else { return NodeWords::default() };
         let arrived = |pod: &PodKey| {
             let facts = self.inventory.pods.get(pod).filter(|facts| facts.node.as_ref() == Some(node));
-            facts.and_then(|facts| facts.placed).is_some_and(|at| at > incident.onset)
+            facts.and_then(|facts| facts.placed).filter(|at| *at > incident.onset)
         };
+        let arrivals: Vec<Timestamp> = incident.members.keys().filter_map(arrived).collect();
+        let newest = arrivals.iter().max();
+        let facts = self.inventory.nodes.get(node);
+        let is_leaving = facts.is_some_and(|facts| facts.leaving.is_some());
         // Other partitions may have been read further than the windows were evaluated.
-        let not_ready = self.inventory.nodes.get(node).and_then(|facts| facts.not_ready).filter(|at| *at < now);
+        let not_ready = facts.and_then(|facts| facts.not_ready).filter(|at| *at < now);
         let readiness = match not_ready {
             Some(at) => Readiness::NotReadySince(at),
+            None if facts.is_none_or(|facts| facts.removed.is_some()) => Readiness::Unknown,
             None if self.inventory.sees_events && !self.failures.nodes.contains_key(node) => Readiness::Ready,
             None => Readiness::Unknown,
         };
-        NodeWords { arrivals: incident.members.keys().filter(|pod| arrived(pod)).count(), readiness }
+        let draws_on = !is_leaving && newest.is_some_and(|at| now.since(*at) <= DRAWN_LATELY);
+        NodeWords { arrivals: arrivals.len(), draws_on, readiness }
     }
 
     fn notes(&self, incident: &Incident, signal: Option<&Signal>, rule: Option<&Rule>, over: bool) -> Vec<String> {

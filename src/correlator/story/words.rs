@@ -18,6 +18,8 @@ pub fn readable(probability: f64) -> f64 {
 pub struct NodeWords {
     /// Pods that came to the node after the first failure there, and failed too.
     pub arrivals: usize,
+    /// The newest of them came not long ago, and the node is not cordoned.
+    pub draws_on: bool,
     pub readiness: Readiness,
 }
 
@@ -36,8 +38,8 @@ impl NodeWords {
     fn in_words(&self) -> String {
         let mut words = String::new();
         if self.arrivals >= FEW_ARRIVALS {
-            words +=
-                &format!("; it still draws new pods ({} since the first failure) and they fail too", self.arrivals);
+            let draws = if self.draws_on { "it still draws" } else { "it drew" };
+            words += &format!("; {draws} new pods ({} since the first failure) and they fail too", self.arrivals);
         }
         match self.readiness {
             Readiness::Unknown => {}
@@ -70,7 +72,8 @@ pub fn summary(
         return format!("{doubt}{suspect} reports a fault of its own{what}");
     }
     if let Suspect::Pod(_) = incident.suspect {
-        return format!("{doubt}{suspect} fails alone{what}; {}", elsewhere(evidence));
+        let alone = if doubt.is_empty() { "fails alone" } else { "fails, perhaps alone" };
+        return format!("{doubt}{suspect} {alone}{what}; {}", elsewhere(evidence));
     }
     format!(
         "{doubt}{suspect}: {} of {} {} fail{what}; {}{}",
