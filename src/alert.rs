@@ -110,6 +110,18 @@ impl Suspect {
         }
     }
 
+    /// `node akswin000001`.
+    pub fn in_words(&self) -> String {
+        match self {
+            Suspect::Pod(name) => format!("pod {name}"),
+            Suspect::Node(name) => format!("node {name}"),
+            Suspect::Workload(name) => format!("workload {name}"),
+            Suspect::Image(name) => format!("image {name}"),
+            Suspect::NodePool(name) => format!("node pool {name}"),
+            Suspect::Cluster => "the cluster".to_owned(),
+        }
+    }
+
     /// The suspect's name; empty for the cluster.
     pub fn name(&self) -> &str {
         match self {

@@ -136,7 +136,7 @@ impl Incident {
         (quiet >= patience && still_sends).then(|| {
             let known = standing.aftermath.in_words();
             let separator = if known.is_empty() { "" } else { "; " };
-            let suspect = describe(&self.suspect);
+            let suspect = self.suspect.in_words();
             format!("no failure for {} while {suspect} still sends records{separator}{known}", seconds(quiet))
         })
     }
@@ -151,18 +151,6 @@ pub fn next_attempt(longest_gap: Duration) -> Duration {
 fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds >= 120 { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
-}
-
-/// The suspect in words.
-pub fn describe(suspect: &Suspect) -> String {
-    match suspect {
-        Suspect::Pod(name) => format!("pod {name}"),
-        Suspect::Node(name) => format!("node {name}"),
-        Suspect::Workload(name) => format!("workload {name}"),
-        Suspect::Image(name) => format!("image {name}"),
-        Suspect::NodePool(name) => format!("node pool {name}"),
-        Suspect::Cluster => "the cluster".to_owned(),
-    }
 }
 
 /// PagerDuty's bound.

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 use super::Correlator;
 use super::failures::{Failing, RuleStat, add_capture};
-use super::incident::{Incident, describe};
+use super::incident::Incident;
 use super::inventory::PodKey;
 use super::remedy;
 
@@ -201,7 +201,7 @@ impl Correlator {
             notes.extend(remedy::whereabouts(node).filter(|_| !over));
         }
         if !over && !incident.best.same_pods.is_empty() {
-            let names: Vec<String> = incident.best.same_pods.iter().map(describe).collect();
+            let names: Vec<String> = incident.best.same_pods.iter().map(Suspect::in_words).collect();
             notes.push(format!("the same pods are all that could speak for {}", names.join(" and ")));
         }
         let hidden = incident.members.len().saturating_sub(self.options.limits.failing_in_alert);

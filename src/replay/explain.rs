@@ -13,7 +13,7 @@ use crate::localizer::{Account, Doubt, Hypothesis, Refused};
 mod what_if;
 mod words;
 
-use words::{clock, counted, factor, joined, list, probability, suspect_words, weight};
+use words::{clock, counted, factor, joined, list, probability, weight};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -63,7 +63,7 @@ fn headline(out: &mut dyn Write, alert: &Alert) -> io::Result<()> {
         Status::Firing => "firing",
         Status::Resolved => "resolved",
     };
-    let (verdict, suspect) = (verdict(alert.verdict), suspect_words(&alert.suspect));
+    let (verdict, suspect) = (verdict(alert.verdict), alert.suspect.in_words());
     let shown = probability(alert.probability);
     writeln!(out, "{BOLD}{}  {status}  {suspect}, {verdict}, probability {shown}{BOLD:#}", alert.updated_at)?;
     writeln!(out, "{DIM}{}{DIM:#}", alert.dedup_key)?;
@@ -159,7 +159,7 @@ fn row(hypothesis: &Hypothesis, first: f64) -> [String; 8] {
         ("nothing in common".to_owned(), String::new(), format!("{failing} of {exposed}"))
     } else {
         (
-            suspect_words(&hypothesis.suspect),
+            hypothesis.suspect.in_words(),
             format!("{} of {}", evidence.failing_pods, evidence.exposed_pods),
             format!("{} of {}", evidence.failing_elsewhere, evidence.exposed_elsewhere),
         )
@@ -183,7 +183,7 @@ fn row(hypothesis: &Hypothesis, first: f64) -> [String; 8] {
 fn footnotes(out: &mut dyn Write, account: &Account) -> io::Result<()> {
     let mut notes = vec!["probability ∝ prior × likelihood (compared with the first row) × coincidence".to_owned()];
     for accused in account.hypotheses.iter().filter(|hypothesis| hypothesis.accuses_itself).take(3) {
-        notes.push(format!("{} accuses itself, which raises its prior", suspect_words(&accused.suspect)));
+        notes.push(format!("{} accuses itself, which raises its prior", accused.suspect.in_words()));
     }
     if account.machine_like < 1.0 {
         notes.push(format!(
@@ -192,8 +192,8 @@ fn footnotes(out: &mut dyn Write, account: &Account) -> io::Result<()> {
         ));
     }
     for hypothesis in account.hypotheses.iter().filter(|hypothesis| !hypothesis.same_pods.is_empty()).take(3) {
-        let wider = joined(hypothesis.same_pods.iter().map(suspect_words));
-        notes.push(format!("{} holds the same pods as {wider}, and speaks for it", suspect_words(&hypothesis.suspect)));
+        let wider = joined(hypothesis.same_pods.iter().map(Suspect::in_words));
+        notes.push(format!("{} holds the same pods as {wider}, and speaks for it", hypothesis.suspect.in_words()));
     }
     if account.coincidence < 1.0 {
         notes.push(format!(
@@ -211,7 +211,7 @@ fn footnotes(out: &mut dyn Write, account: &Account) -> io::Result<()> {
     if !account.set_aside.is_empty() {
         notes.push(format!(
             "set aside, as another fault at the same time: the failing pods of {}",
-            joined(account.set_aside.iter().map(suspect_words))
+            joined(account.set_aside.iter().map(Suspect::in_words))
         ));
     }
     if account.trust < 0.9995 {
@@ -227,7 +227,7 @@ fn footnotes(out: &mut dyn Write, account: &Account) -> io::Result<()> {
 }
 
 fn refused_words(refused: &Refused) -> String {
-    let suspect = suspect_words(&refused.suspect);
+    let suspect = refused.suspect.in_words();
     match refused.all_nodes {
         Some(all) if refused.nodes < 2 || refused.nodes * 2 < all => {
             format!("{suspect} (struck in {} of {})", refused.nodes, counted(all as u64, "node"))

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::words::{counted, probability, suspect_words};
+use super::words::{counted, probability};
 use super::{BOLD, DIM};
 use crate::alert::{Alert, Scope, Suspect, Verdict};
 use crate::correlator::{Comparison, Explained, VerdictSetting};
@@ -85,10 +85,10 @@ fn consequence(alert: &Alert, answer: &WhatIf, setting: &VerdictSetting) -> Stri
     } else if then.suspect.scope() == Scope::Pod {
         format!("nothing in common any more ({})", probability(then.probability))
     } else {
-        format!("{} instead, {} {sure}", suspect_words(&then.suspect), probability(then.probability))
+        format!("{} instead, {} {sure}", then.suspect.in_words(), probability(then.probability))
     };
     if let Some(beside) = &answer.beside {
-        let (suspect, shown) = (suspect_words(&beside.suspect), probability(beside.probability));
+        let (suspect, shown) = (beside.suspect.in_words(), probability(beside.probability));
         words.push_str(&format!("; beside it {suspect}, {shown} {}", standing(beside, setting)));
     }
     words

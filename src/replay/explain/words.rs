@@ -1,18 +1,6 @@
 //! Numbers and names in an explanation.
 
-use crate::alert::Suspect;
 use crate::time::Timestamp;
-
-pub fn suspect_words(suspect: &Suspect) -> String {
-    match suspect {
-        Suspect::Pod(name) => format!("pod {name}"),
-        Suspect::Node(name) => format!("node {name}"),
-        Suspect::Workload(name) => format!("workload {name}"),
-        Suspect::Image(name) => format!("image {name}"),
-        Suspect::NodePool(name) => format!("node pool {name}"),
-        Suspect::Cluster => "the cluster".to_owned(),
-    }
-}
 
 /// Three digits, and what is smaller as a power of ten.
 pub fn probability(value: f64) -> String {
