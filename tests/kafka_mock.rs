@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
-use faultline::kafka::{Cluster, Consumer, Event, Link, Outgoing, Producer, Start};
+use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Producer, Start};
 use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
 use rdkafka::Message;
@@ -78,7 +78,7 @@ fn pausing_keeps_the_position_and_the_membership() {
     let (_mock, brokers) = mock();
     produce(&brokers, "kube-events", (0..50).map(|n| Put::value(format!("{n}"))));
     let config = config(&brokers);
-    let consumer = Consumer::join(&config.connection, "g", &["kube-events"], Link::new(&brokers)).unwrap();
+    let consumer = Consumer::join(&config.connection, "g", &["kube-events"], Fetching::OneByOne, Link::new(&brokers)).unwrap();
     let mut read = Vec::new();
     let mut owned = Vec::new();
     eventually("ten records", || {
