@@ -34,6 +34,7 @@ struct Load {
     rounds: usize,
     compression: String,
     rules: usize,
+    readers: Vec<String>,
     /// Records a second while latency is measured; 0: it is not.
     rate: usize,
 }
@@ -45,6 +46,7 @@ impl Load {
             rounds: common::size(5, 1),
             compression: "lz4".to_owned(),
             rules: 100,
+            readers: ["poll", "many", "scan", "run"].map(str::to_owned).into(),
             rate: common::size(100_000, 0),
         };
         let wishes = std::env::var(WISHES).unwrap_or_default();
@@ -55,6 +57,7 @@ impl Load {
                 "rounds" => load.rounds = number(),
                 "rules" => load.rules = number(),
                 "rate" => load.rate = number(),
+                "readers" => load.readers = value.split('+').map(str::to_owned).collect(),
                 "compression" => value.clone_into(&mut load.compression),
                 _ => panic!("FAULTLINE_LOAD does not know {key}"),
             }
@@ -62,8 +65,6 @@ impl Load {
         load
     }
 }
-
-const READERS: [&str; 4] = ["poll", "many", "scan", "run"];
 
 fn main() {
     if readers::is_child() {
@@ -86,9 +87,9 @@ fn throughput(broker: &Broker, load: &Load, folder: &Path) {
     let bytes = topic::fill(&broker.address, &load.compression, common::chatter_of(load.records));
     let mean = bytes / load.records.max(1);
     println!("{} records of {mean} bytes, {}, {} rules", load.records, load.compression, load.rules);
-    let mut costs: Vec<Vec<Cost>> = READERS.map(|_| Vec::new()).into();
+    let mut costs: Vec<Vec<Cost>> = load.readers.iter().map(|_| Vec::new()).collect();
     for round in 0..load.rounds {
-        for (reader, costs) in READERS.iter().zip(&mut costs) {
+        for (reader, costs) in load.readers.iter().zip(&mut costs) {
             let group = format!("{reader}-{round}");
             let command = command(reader, broker, &group, load.records, folder);
             costs.push(process::run(command, broker.id()));
@@ -119,7 +120,7 @@ fn print(load: &Load, costs: &[Vec<Cost>]) {
     let cpu = |cost: &Cost| cost.cpu.as_secs_f64();
     let broker = |cost: &Cost| cost.broker_cpu.as_secs_f64();
     let (first_seconds, first_cpu) = (middle(&costs[0], seconds), middle(&costs[0], cpu));
-    for (reader, costs) in READERS.iter().zip(costs) {
+    for (reader, costs) in load.readers.iter().zip(costs) {
         let (seconds, cpu, broker) = (middle(costs, seconds), middle(costs, cpu), middle(costs, broker));
         let peak = costs.iter().map(|cost| cost.peak_kib / 1024).max().unwrap_or_default();
         println!(

@@ -42,7 +42,13 @@ impl<'s> CorrelateStage<'s> {
         let config = &shared.config;
         let producer = Producer::new(&config.connection, shared.link.clone())?;
         let topics = [config.reports.name.as_str()];
-        let consumer = Consumer::join(&config.connection, &config.correlate_group(), &topics, Fetching::OneByOne, shared.link.clone())?;
+        let consumer = Consumer::join(
+            &config.connection,
+            &config.correlate_group(),
+            &topics,
+            Fetching::OneByOne,
+            shared.link.clone(),
+        )?;
         Ok(CorrelateStage {
             shared,
             consumer,

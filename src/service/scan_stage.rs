@@ -40,7 +40,13 @@ impl<'s> ScanStage<'s> {
     pub fn new(shared: &'s Shared, work: Work<'s>, found: Found) -> Result<Self, Error> {
         let config = &shared.config;
         let topics: Vec<&str> = config.inputs.iter().flat_map(|input| &input.topics).map(String::as_str).collect();
-        let consumer = Consumer::join(&config.connection, config.scan_group(), &topics, Fetching::ManyAtOnce, shared.link.clone())?;
+        let consumer = Consumer::join(
+            &config.connection,
+            config.scan_group(),
+            &topics,
+            Fetching::ManyAtOnce,
+            shared.link.clone(),
+        )?;
         Ok(ScanStage {
             shared,
             consumer,
