@@ -93,7 +93,6 @@ fn throughput(broker: &Broker, load: &Load, folder: &Path) {
             let group = format!("{reader}-{round}");
             let command = command(reader, broker, &group, load.records, folder);
             costs.push(process::run(command, broker.id()));
-            println!("round {round} {reader}: {:?}", costs.last().expect("one was pushed"));
         }
     }
     print(load, &costs);

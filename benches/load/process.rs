@@ -8,7 +8,6 @@ use super::PATIENCE;
 /// In /proc a second has so many ticks on every architecture that Linux runs on today.
 const TICKS: f64 = 100.0;
 
-#[derive(Debug)]
 pub struct Cost {
     pub wall: Duration,
     pub cpu: Duration,

@@ -28,6 +28,11 @@ pub fn partition(number: usize) -> i32 {
     ((number / RUN) % PARTITIONS as usize) as i32
 }
 
+/// The number of the record of that partition and offset.
+pub fn number(partition: i32, offset: usize) -> usize {
+    (offset / RUN * PARTITIONS as usize + partition as usize) * RUN + offset % RUN
+}
+
 /// Returns the bytes of all values.
 pub fn fill(brokers: &str, compression: &str, values: impl Iterator<Item = String>) -> usize {
     let producer = producer(brokers, compression);
