@@ -2,12 +2,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use faultline::kafka::{Consumer, Event, Fetching, Link, Start};
+use faultline::record::Partition;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, Headers};
 use rdkafka::mocking::MockCluster;
@@ -150,4 +151,72 @@ fn a_panic_comes_through_and_the_rest_stays() {
         seen.contains(&(partition, offset + 1)).then_some(())
     });
     assert!(consumer.close(DEADLINE), "it leaves the group");
+}
+
+/// A member that keeps what it has read and where it would go on.
+struct Member {
+    consumer: Consumer,
+    next: BTreeMap<Partition, i64>,
+    assigned: Vec<i32>,
+}
+
+impl Member {
+    fn join(brokers: &str) -> Self {
+        Member { consumer: join(brokers, "g", Fetching::ManyAtOnce), next: BTreeMap::new(), assigned: Vec::new() }
+    }
+
+    /// At most one record, so that much is left in the queue whenever the group moves partitions.
+    fn turn(&mut self, seen: &mut BTreeSet<(i32, i64)>) {
+        let next = &mut self.next;
+        let event = self.consumer.poll_many(Duration::from_millis(5), |message| {
+            seen.insert((message.partition(), message.offset()));
+            let partition = Partition { topic: message.topic().into(), partition: message.partition() };
+            next.insert(partition, message.offset() + 1);
+            ControlFlow::Break(())
+        });
+        match event.unwrap() {
+            Some(Event::Assigned(partitions)) => {
+                self.assigned.extend(partitions.iter().map(|partition| partition.partition));
+                self.consumer.assign(&partitions, Start::Committed).unwrap();
+            }
+            Some(Event::Revoked(partitions)) => {
+                let next: Vec<(Partition, i64)> =
+                    partitions.iter().filter_map(|gone| self.next.remove_entry(gone)).collect();
+                // The mock may refuse it; then they are read again.
+                let _ = self.consumer.commit_and_wait(&next);
+                self.consumer.release(&partitions).unwrap();
+            }
+            Some(Event::Message(message)) => panic!("{} came past the queue", message.offset()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn partitions_that_go_and_come_back_lose_nothing() {
+    let (_mock, brokers) = filled();
+    let mut seen = BTreeSet::new();
+    let mut first = Member::join(&brokers);
+    eventually("a hundred records", || {
+        first.turn(&mut seen);
+        (seen.len() >= 100).then_some(())
+    });
+    let mut second = Member::join(&brokers);
+    eventually("the second reads", || {
+        first.turn(&mut seen);
+        second.turn(&mut seen);
+        (second.next.values().sum::<i64>() >= 100).then_some(())
+    });
+    assert_eq!(first.assigned.len(), 3);
+    let next: Vec<(Partition, i64)> = std::mem::take(&mut second.next).into_iter().collect();
+    let _ = second.consumer.commit_and_wait(&next);
+    assert!(second.consumer.close(DEADLINE), "it leaves the group");
+    eventually("all records", || {
+        for _ in 0..1_000 {
+            first.turn(&mut seen);
+        }
+        (seen.len() as i64 == EACH * i64::from(PARTITIONS)).then_some(())
+    });
+    assert!(first.assigned.len() > 3, "some came back: {:?}", first.assigned);
+    assert!(first.consumer.close(DEADLINE), "it leaves the group");
 }
