@@ -14,13 +14,15 @@ mod consumer;
 mod link;
 mod producer;
 mod rate_limit;
+mod record_queue;
 
 pub use client::{Connection, Limits};
 pub use cluster::{Cluster, TopicSpec, Topics};
-pub use consumer::{Consumer, Event, FetchState, Start};
+pub use consumer::{Consumer, Event, FetchState, Fetching, Start};
 pub use link::Link;
 pub use producer::{Delivery, Outgoing, Producer, Ticket};
 pub use rate_limit::RateLimit;
+pub use record_queue::Fetched;
 
 /// What is wrong, in words for the person who runs faultline.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
-use faultline::kafka::{Cluster, Consumer, Event, Link, Outgoing, Producer, Start};
+use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Producer, Start};
 use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
 use rdkafka::Message;
@@ -75,39 +76,53 @@ fn existing_topics_need_no_admin_api() {
 
 #[test]
 fn pausing_keeps_the_position_and_the_membership() {
+    for fetching in [Fetching::OneByOne, Fetching::ManyAtOnce] {
+        pauses(fetching);
+    }
+}
+
+fn pauses(fetching: Fetching) {
     let (_mock, brokers) = mock();
     produce(&brokers, "kube-events", (0..50).map(|n| Put::value(format!("{n}"))));
     let config = config(&brokers);
-    let consumer = Consumer::join(&config.connection, "g", &["kube-events"], Link::new(&brokers)).unwrap();
-    let mut read = Vec::new();
+    let consumer = Consumer::join(&config.connection, "g", &["kube-events"], fetching, Link::new(&brokers)).unwrap();
+    let read = std::cell::RefCell::new(Vec::new());
+    let poll = |most: usize| {
+        let event = consumer.poll_many(Duration::from_millis(20), |message| {
+            read.borrow_mut().push(message.offset());
+            if read.borrow().len() >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match event.unwrap() {
+            Some(Event::Message(message)) => {
+                read.borrow_mut().push(message.offset());
+                None
+            }
+            event => event,
+        }
+    };
     let mut owned = Vec::new();
     eventually("ten records", || {
-        match consumer.poll(Duration::from_millis(50)).unwrap() {
-            Some(Event::Assigned(partitions)) => {
-                consumer.assign(&partitions, Start::Committed).unwrap();
-                owned.extend(partitions);
-            }
-            Some(Event::Message(message)) => read.push(message.offset()),
-            _ => {}
+        if let Some(Event::Assigned(partitions)) = poll(10) {
+            consumer.assign(&partitions, Start::Committed).unwrap();
+            owned.extend(partitions);
         }
-        (read.len() == 10).then_some(())
+        (read.borrow().len() == 10).then_some(())
     });
     consumer.pause(owned.iter()).unwrap();
     let paused_until = Instant::now() + Duration::from_millis(300);
     while Instant::now() < paused_until {
-        assert!(!matches!(consumer.poll(Duration::from_millis(20)).unwrap(), Some(Event::Message(_))), "paused");
+        poll(10);
+        assert_eq!(read.borrow().len(), 10, "paused");
     }
     consumer.resume(owned.iter()).unwrap();
     let mut end = None;
     eventually("the rest, and the end", || {
-        match consumer.poll(Duration::from_millis(50)).unwrap() {
-            Some(Event::Message(message)) => read.push(message.offset()),
-            Some(Event::Progress(states)) => end = states.iter().find_map(|(_, state)| state.end),
-            _ => {}
+        if let Some(Event::Progress(states)) = poll(50) {
+            end = states.iter().find_map(|(_, state)| state.end);
         }
-        (read.len() == 50 && end == Some(50)).then_some(())
+        (read.borrow().len() == 50 && end == Some(50)).then_some(())
     });
-    assert_eq!(read, (0..50).collect::<Vec<i64>>());
+    assert_eq!(*read.borrow(), (0..50).collect::<Vec<i64>>());
     assert!(consumer.close(DEADLINE), "it leaves the group");
 }
 

@@ -33,6 +33,12 @@ pub fn chatter(count: usize) -> Vec<ScenarioRecord> {
     scenario::chatter(start(), 1).take(count).collect()
 }
 
+/// Their values, made while they are read.
+#[allow(dead_code, reason = "not every bench reads so many")]
+pub fn chatter_of(count: usize) -> impl Iterator<Item = String> {
+    scenario::chatter(start(), 1).take(count).map(|record| record.value)
+}
+
 #[allow(dead_code, reason = "not every bench reads records")]
 pub fn record(offset: i64, value: &str) -> Record<'_> {
     Record { offset, timestamp: None, value: Some(value.as_bytes()) }

@@ -71,10 +71,15 @@ pub fn literals(count: usize) -> Vec<String> {
     literals
 }
 
+#[allow(dead_code, reason = "not every bench needs the rules themselves")]
 pub fn rules(count: usize) -> Arc<RuleSet> {
+    Arc::new(RuleSet::parse(&[("made.yaml", &text(count))]).expect("the rules are right"))
+}
+
+/// The rule file of them.
+pub fn text(count: usize) -> String {
     let rule = |(index, literal): (usize, String)| {
         format!("- {{id: rule-{index}, title: t, severity: error, match: {{log: {{all: [{literal:?}]}}}}}}\n")
     };
-    let text: String = literals(count).into_iter().enumerate().map(rule).collect();
-    Arc::new(RuleSet::parse(&[("made.yaml", &text)]).expect("the rules are right"))
+    literals(count).into_iter().enumerate().map(rule).collect()
 }

@@ -1,6 +1,7 @@
 //! A member of a consumer group on a plain thread: one event at a time, every rebalance acknowledged by its owner.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::debug;
 
-use super::{Connection, Error, Link, is_denied};
+use super::record_queue::RecordQueue;
+use super::{Connection, Error, Fetched, Link, is_denied};
 use crate::record::Partition;
 
 /// What a poll brought.
@@ -28,8 +30,8 @@ pub enum Event<'a> {
     Progress(Vec<(Partition, FetchState)>),
 }
 
-/// How far fetching of one partition is. Whatever was fetched before this was told has been polled when it arrives,
-/// since both come through the same queue.
+/// How far fetching of one partition is. Whatever was fetched before this was told has been polled when it arrives, or
+/// counts as queued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FetchState {
     /// Where a fetch brought nothing, while the fetcher is still there. Fetches wait for records, so where those trickle
@@ -62,7 +64,21 @@ pub enum Start {
     Beginning,
 }
 
+/// How records are handed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fetching {
+    /// For topics that bring little.
+    OneByOne,
+    /// For those that bring much.
+    ManyAtOnce,
+}
+
+/// While it waits for records, the other events are looked for so often.
+const EVENTS_EVERY: Duration = Duration::from_millis(10);
+
 pub struct Consumer {
+    /// Before `inner`, which must outlive it.
+    records: Option<RecordQueue>,
     inner: Option<BaseConsumer<Context>>,
     group: String,
 }
@@ -72,7 +88,13 @@ impl Consumer {
     ///
     /// # Errors
     /// When librdkafka refuses the configuration or the subscription.
-    pub fn join(connection: &Connection, group: &str, topics: &[&str], link: Arc<Link>) -> Result<Self, Error> {
+    pub fn join(
+        connection: &Connection,
+        group: &str,
+        topics: &[&str],
+        fetching: Fetching,
+        link: Arc<Link>,
+    ) -> Result<Self, Error> {
         let context = Context {
             link,
             notices: Mutex::default(),
@@ -84,7 +106,11 @@ impl Consumer {
             .create_with_context(context)
             .map_err(|e| Error::from_kafka("kafka settings", &e))?;
         inner.subscribe(topics).map_err(|e| Error::from_kafka(format_args!("subscribing to {topics:?}"), &e))?;
-        Ok(Consumer { inner: Some(inner), group: group.to_owned() })
+        let records = match fetching {
+            Fetching::OneByOne => None,
+            Fetching::ManyAtOnce => Some(RecordQueue::new(&inner)?),
+        };
+        Ok(Consumer { records, inner: Some(inner), group: group.to_owned() })
     }
 
     /// Waits up to `timeout` for the next event. To be called all the time, also while everything is paused.
@@ -105,6 +131,26 @@ impl Consumer {
         }
     }
 
+    /// The same for [`Fetching::ManyAtOnce`], where records go to `each` while no event waits. `Break` leaves the rest
+    /// for the next call.
+    ///
+    /// # Errors
+    /// As [`Consumer::poll`].
+    pub fn poll_many<F>(&self, timeout: Duration, each: F) -> Result<Option<Event<'_>>, Error>
+    where
+        F: FnMut(&Fetched<'_>) -> ControlFlow<()>,
+    {
+        let Some(records) = &self.records else { return self.poll(timeout) };
+        let event = self.poll(Duration::ZERO)?;
+        if event.is_none() {
+            for (code, reason) in records.read(timeout.min(EVENTS_EVERY), each) {
+                self.client().context().error(KafkaError::Global(code), &reason);
+                self.on_error(&KafkaError::MessageConsumption(code))?;
+            }
+        }
+        Ok(event)
+    }
+
     fn notice(&self) -> Option<Event<'static>> {
         let context = self.client().context();
         if !context.waiting.load(Ordering::Acquire) {
@@ -116,8 +162,18 @@ impl Consumer {
         notice.map(|notice| match notice {
             Notice::Assigned(partitions) => Event::Assigned(partitions),
             Notice::Revoked(partitions) => Event::Revoked(partitions),
-            Notice::Progress(states) => Event::Progress(states),
+            Notice::Progress(states) => Event::Progress(self.with_queue(states)),
         })
+    }
+
+    /// While records are handed over many at once, librdkafka counts those that still wait as gone. What was fetched
+    /// before the statistics were made is either read by now or still in the queue.
+    fn with_queue(&self, mut states: Vec<(Partition, FetchState)>) -> Vec<(Partition, FetchState)> {
+        if let Some(records) = &self.records {
+            let queued = i64::try_from(records.len()).unwrap_or(i64::MAX);
+            states.iter_mut().for_each(|(_, state)| state.queued = queued);
+        }
+        states
     }
 
     fn on_error(&self, error: &KafkaError) -> Result<(), Error> {
@@ -140,6 +196,9 @@ impl Consumer {
             Start::Committed => Offset::Invalid,
             Start::Beginning => Offset::Beginning,
         };
+        if let Some(records) = &self.records {
+            partitions.iter().try_for_each(|p| records.attach(&p.topic, p.partition))?;
+        }
         let list = list(partitions.iter().map(|partition| (partition, offset)))?;
         self.client().context().take(self.client(), &list).map_err(|e| Error::from_kafka("taking partitions over", &e))
     }
@@ -229,6 +288,7 @@ impl Consumer {
     /// Finishes commits under way, leaves the group, and closes the connections, all within `timeout`.
     /// Returns whether it got that far. Records that are polled meanwhile are dropped, so commit before.
     pub fn close(mut self, timeout: Duration) -> bool {
+        self.records = None;
         self.inner.take().is_none_or(|inner| close(inner, timeout))
     }
 
@@ -243,6 +303,7 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         const TIMEOUT: Duration = Duration::from_secs(2);
+        self.records = None;
         if let Some(inner) = self.inner.take() {
             close(inner, TIMEOUT);
         }

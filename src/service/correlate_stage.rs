@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::bounded::Bounded;
 use super::startup::Targets;
 use super::{Ended, Ends, Error, Shared};
-use crate::kafka::{Consumer, Event, FetchState, Producer, Start};
+use crate::kafka::{Consumer, Event, FetchState, Fetching, Producer, Start};
 use crate::metrics::StageLabel;
 use crate::record::Partition;
 
@@ -42,7 +42,13 @@ impl<'s> CorrelateStage<'s> {
         let config = &shared.config;
         let producer = Producer::new(&config.connection, shared.link.clone())?;
         let topics = [config.reports.name.as_str()];
-        let consumer = Consumer::join(&config.connection, &config.correlate_group(), &topics, shared.link.clone())?;
+        let consumer = Consumer::join(
+            &config.connection,
+            &config.correlate_group(),
+            &topics,
+            Fetching::OneByOne,
+            shared.link.clone(),
+        )?;
         Ok(CorrelateStage {
             shared,
             consumer,

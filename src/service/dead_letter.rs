@@ -1,7 +1,7 @@
 //! Records that could not be used, kept with the reason.
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
 
 use crate::kafka::Outgoing;
 
@@ -19,9 +19,14 @@ pub const HEADER_TRUNCATED: &str = "faultline-truncated-from";
 const KEEP_BYTES: usize = 900_000;
 
 /// The record as it was (key, value, headers), with the headers above appended.
-pub fn of<'a>(topic: &'a str, record: &'a BorrowedMessage<'_>, reason: &str, detail: &str) -> Outgoing<'a> {
+pub fn of<'a>(
+    topic: &'a str,
+    record: &'a impl Message<Headers = BorrowedHeaders>,
+    reason: &str,
+    detail: &str,
+) -> Outgoing<'a> {
     // Copied as they are: names need not be UTF-8, and reading them one by one would panic on such.
-    let original = record.headers().map(rdkafka::message::BorrowedHeaders::detach);
+    let original = record.headers().map(BorrowedHeaders::detach);
     let mut headers = original.unwrap_or_else(|| OwnedHeaders::new_with_capacity(7));
     let partition = record.partition().to_string();
     let offset = record.offset().to_string();

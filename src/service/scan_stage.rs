@@ -1,5 +1,6 @@
 //! The scan stage's shell: records in, reports out, offsets committed when the reports are acknowledged.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -7,7 +8,7 @@ use tracing::{info, warn};
 use super::bounded::Bounded;
 use super::startup::{self, Found, Targets};
 use super::{Ended, Error, Shared};
-use crate::kafka::{Consumer, Event, FetchState, Producer, Start};
+use crate::kafka::{Consumer, Event, FetchState, Fetching, Producer, Start};
 use crate::metrics::{PartitionLabel, StageLabel};
 use crate::record::Partition;
 
@@ -39,7 +40,13 @@ impl<'s> ScanStage<'s> {
     pub fn new(shared: &'s Shared, work: Work<'s>, found: Found) -> Result<Self, Error> {
         let config = &shared.config;
         let topics: Vec<&str> = config.inputs.iter().flat_map(|input| &input.topics).map(String::as_str).collect();
-        let consumer = Consumer::join(&config.connection, config.scan_group(), &topics, shared.link.clone())?;
+        let consumer = Consumer::join(
+            &config.connection,
+            config.scan_group(),
+            &topics,
+            Fetching::ManyAtOnce,
+            shared.link.clone(),
+        )?;
         Ok(ScanStage {
             shared,
             consumer,
@@ -80,8 +87,17 @@ impl<'s> ScanStage<'s> {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
-        match self.consumer.poll(self.work.poll_time(POLL))? {
-            Some(Event::Message(message)) => self.work.read(&message)?,
+        let wait = self.work.poll_time(POLL);
+        // Read once for all records of a call.
+        let mut now = None;
+        let mut read = Ok(());
+        let event = self.consumer.poll_many(wait, |message| {
+            read = self.work.read(message, *now.get_or_insert_with(Instant::now));
+            if read.is_err() || self.work.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        read?;
+        match event {
+            Some(Event::Message(message)) => self.work.read(&message, Instant::now())?,
             Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
             Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
             Some(Event::Progress(states)) => self.on_progress(states),

@@ -289,6 +289,11 @@ impl Broker {
         Some(broker)
     }
 
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn create_topics(&self, topics: &[(&str, i32)]) {
         let connection = config(&self.address).connection;
         let link = kafka::Link::new(&self.address);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::{BorrowedHeaders, Headers as _};
 use tracing::warn;
 
 use crate::decode::Rejected;
@@ -116,11 +116,11 @@ impl<'s> Work<'s> {
     }
 
     /// Scans one record; one that cannot be decoded goes to the dead-letter topic.
-    pub fn read(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Error> {
+    /// `now` is when it was fetched.
+    pub fn read(&mut self, message: &impl Message<Headers = BorrowedHeaders>, now: Instant) -> Result<(), Error> {
         let Some(index) = self.find(message.topic(), message.partition()) else {
             return Ok(());
         };
-        let now = Instant::now();
         let reading = &mut self.owned[index];
         reading.owned.read(message.offset(), now);
         self.first_record.get_or_insert(now);
@@ -130,7 +130,7 @@ impl<'s> Work<'s> {
             value: message.payload(),
         };
         reading.counts.records.inc();
-        reading.counts.bytes.inc_by(message.payload_len() as u64);
+        reading.counts.bytes.inc_by(record.value.map_or(0, <[u8]>::len) as u64);
         let cluster = reading.cluster_header.as_deref().and_then(|name| header(message, name));
         match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
             Ok(scanned) => {
@@ -158,7 +158,7 @@ impl<'s> Work<'s> {
         Some(self.last)
     }
 
-    fn reject(&mut self, message: &BorrowedMessage<'_>, rejected: &Rejected) -> Result<(), Error> {
+    fn reject(&mut self, message: &impl Message<Headers = BorrowedHeaders>, rejected: &Rejected) -> Result<(), Error> {
         let reason = rejected.reason.as_str();
         self.shared.metrics.dead_lettered.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
         if let Some(left_out) = self.rejected_log.allow(Instant::now()) {
@@ -204,6 +204,11 @@ impl<'s> Work<'s> {
 
     fn until_flush(&self) -> Duration {
         self.shared.config.limits.flush_interval.saturating_sub(self.flushed.elapsed())
+    }
+
+    /// Whether reading has to stop for a flush.
+    pub fn is_full(&self) -> bool {
+        self.scanner.is_full()
     }
 
     pub fn is_due(&self) -> bool {
