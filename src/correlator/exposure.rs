@@ -79,7 +79,12 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
     let manner = manner(view, setting, members);
     let mut witnesses = Witnesses::default();
     let (mut healthy, population) = match manner {
-        Manner::Running | Manner::Unknown => (census.alike(&struck, |_| true), census.population(view.inventory)),
+        Manner::Running | Manner::Unknown => {
+            if view.explain {
+                witnesses = census.witnesses(&struck, |_| true);
+            }
+            (census.alike(&struck, |_| true), census.population(view.inventory))
+        }
         Manner::Starting => {
             let is_comparable = comparable_starts(members, &struck, view, oldest_start);
             let mut healthy = census.alike(&struck, &is_comparable);
@@ -91,9 +96,6 @@ fn group(view: &View<'_>, setting: &Setting, census: &Census<'_>, members: &BTre
         }
     };
     healthy.extend(setting.unheard_of(if manner == Manner::Starting { BYSTANDERS_PER_WITNESS } else { 1 }));
-    if manner != Manner::Starting && view.explain {
-        witnesses = census.witnesses(&struck, |_| true);
-    }
     let case = Case {
         pods: failing.into_iter().chain(healthy).collect(),
         accused_nodes: view.accused_nodes.clone(),

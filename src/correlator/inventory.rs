@@ -26,9 +26,7 @@ pub struct PodFacts {
     pub node: Option<Arc<str>>,
     pub image: Option<Arc<str>>,
     pub first_seen: Timestamp,
-    /// Newest event time at which it wrote a log line or an event spoke of it.
-    pub last_seen: Timestamp,
-    /// The same as a stretch without long silence.
+    /// When it wrote log lines or events spoke of it.
     pub heard: Heard,
     /// When the scheduler placed it, if that was seen.
     pub placed: Option<Timestamp>,
@@ -51,7 +49,6 @@ impl PodFacts {
             node: pod.node.as_ref().map(|node| names.shared(node)),
             image: pod.image.as_ref().map(|image| names.shared(image)),
             first_seen: at,
-            last_seen: at,
             heard: Heard::at(at),
             placed: None,
             started: None,
@@ -159,15 +156,15 @@ impl Inventory {
         let names = &mut self.names;
         let known = self.pods.entry(Arc::clone(&key)).or_insert_with(|| PodFacts::new(pod, first, names));
         let reborn = matches!((&known.uid, &pod.uid), (Some(old), Some(new)) if old != new);
-        if reborn && last >= known.last_seen {
+        let is_newest = last >= known.heard.to;
+        if reborn && is_newest {
             // A StatefulSet's pod under its old name, perhaps on another node.
             *known = PodFacts::new(pod, first, names);
         }
         known.first_seen = known.first_seen.min(first);
         known.heard = known.heard.and(Heard { from: first, to: last });
         known.last_logged = known.last_logged.max(logged);
-        if last >= known.last_seen {
-            known.last_seen = last;
+        if is_newest {
             replace(&mut known.node, &pod.node, |node| names.shared(node));
             replace(&mut known.image, &pod.image, |image| names.shared(image));
             replace(&mut known.uid, &pod.uid, Arc::clone);
@@ -248,14 +245,14 @@ impl Inventory {
     /// Forgets pods and nodes that nothing spoke of for the limits' `pod_ttl`.
     pub fn expire(&mut self, now: Timestamp) {
         let oldest = now.saturating_sub(self.limits.pod_ttl);
-        self.pods.retain(|_, pod| pod.last_seen >= oldest);
+        self.pods.retain(|_, pod| pod.heard.to >= oldest);
         self.nodes.retain(|_, node| node.last_seen >= oldest);
         self.names.forget_unused();
     }
 
     fn bound_pods(&mut self) {
         if self.pods.len() > self.limits.pods {
-            self.evicted_pods += evict_oldest(&mut self.pods, |pod| pod.last_seen);
+            self.evicted_pods += evict_oldest(&mut self.pods, |pod| pod.heard.to);
             self.names.forget_unused();
         }
     }

@@ -241,15 +241,14 @@ impl Correlator {
 
     /// Whether a verdict that is not sure has waited long enough for the next pod to decide it.
     fn is_due(&self, found: &Found, now: Timestamp) -> bool {
-        let Found { explanation, onset, .. } = found;
-        let onset = *onset;
+        let explanation = &found.explanation;
         let alerts = &self.options.alerts;
         let still_there = |pod: &PodKey| self.inventory.pods.get(pod).is_some_and(|facts| !facts.is_gone());
         if !explanation.failing.iter().any(still_there) {
             return false;
         }
         let Suspect::Pod(pod) = &explanation.best.suspect else {
-            return now.since(onset) >= alerts.hold_suspected;
+            return now.since(found.onset) >= alerts.hold_suspected;
         };
         let Some(failing) = self.failures.pods.get(pod) else { return false };
         let matters = self.severity(failing.rules.keys()) > Severity::Info;

@@ -103,7 +103,7 @@ impl Correlator {
     /// runs, it was replaced: Kubernetes tells of no deletion where no container runs, so this is how a pod that
     /// crash-looped is seen to be gone.
     fn is_silent(&self, member: &Exposed, failing: &Failing, now: Timestamp) -> bool {
-        let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.last_seen));
+        let silent = self.inventory.pods.get(&member.pod).map_or(Duration::MAX, |facts| now.since(facts.heard.to));
         let patience = incident::next_attempt(failing.longest_gap);
         silent >= if failing.would_be_told() { patience } else { incident::CRASH_LOOP_PERIOD }
     }

@@ -158,16 +158,7 @@ fn refused(case: &Case) -> Vec<Refused> {
 mod tests {
     use super::*;
     use crate::localizer::explain;
-    use crate::localizer::tests::{case, pods};
-
-    fn founding_case() -> Case {
-        case(vec![
-            pods("cd", "win1", 2, true),
-            pods("xdb", "win1", 1, true),
-            pods("cd", "win0", 8, false),
-            pods("xdb", "win0", 2, false),
-        ])
-    }
+    use crate::localizer::tests::{case, founding_case, pods};
 
     fn two_faults() -> Case {
         case(vec![

@@ -18,21 +18,19 @@ pub(super) fn ln_coincidence(case: &Case, causes: u64) -> f64 {
 }
 
 /// Whether the suspect can be a hypothesis at all. One failing pod says nothing about what it shares with others, unless
-/// the node speaks up itself; and wide suspects must be struck widely, or any two stray failures would accuse them.
+/// the node speaks up itself; and wide suspects need several nodes and workloads, or there is a narrower name.
 pub(super) fn is_shared(case: &Case, suspect: &Suspect, tally: &Tally<'_>) -> bool {
     let (pods, workloads, nodes) = (tally.failing, tally.struck_workloads(), tally.struck_nodes());
     match suspect {
         Suspect::Node(node) if case.accused_nodes.contains(node) => pods >= 1,
         Suspect::Pod(_) | Suspect::Node(_) | Suspect::Workload(_) => pods >= 2,
-        // With one workload the workload is the narrower name for it.
-        Suspect::Image(_) => nodes >= 2 && workloads >= 2,
-        Suspect::NodePool(_) => nodes >= 2 && workloads >= 2,
+        Suspect::Image(_) | Suspect::NodePool(_) => nodes >= 2 && workloads >= 2,
         Suspect::Cluster => nodes >= 3 && workloads >= 3,
     }
 }
 
 /// Fewer pods than this that crashed once, or have failed for days, may have met by chance.
-const SOME: u64 = 4;
+const FEW_PODS: u64 = 4;
 /// Fewer workloads than this that fail all over a cluster have sooner something else in common.
 const LEAST_WORKLOADS: usize = 4;
 /// So many failing pods are no accident, even where no other pod is known.
@@ -131,9 +129,9 @@ pub(super) fn guard(case: &Case, suspect: &Suspect, tally: &Tally<'_>, whole: &T
     let (pods, workloads, nodes) = (tally.failing, tally.struck_workloads(), tally.struck_nodes());
     match suspect {
         Suspect::Pod(_) => {}
-        _ if case.mere_crashes && pods < SOME => return Err(Doubt::MereCrashes),
+        _ if case.mere_crashes && pods < FEW_PODS => return Err(Doubt::MereCrashes),
         // Old crash-loopers meet on a node by chance, but not in a workload.
-        Suspect::Node(_) | Suspect::NodePool(_) | Suspect::Cluster if case.old && pods < SOME => {
+        Suspect::Node(_) | Suspect::NodePool(_) | Suspect::Cluster if case.old && pods < FEW_PODS => {
             return Err(Doubt::Old);
         }
         _ => {}

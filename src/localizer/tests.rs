@@ -23,6 +23,16 @@ pub(super) fn case(pods: Vec<Vec<Exposed>>) -> Case {
     Case { coincidence: 0.05, pool_nodes, ..Case::of(pods.concat(), population) }
 }
 
+/// Three pods of two workloads fail on one node, their siblings run well.
+pub(super) fn founding_case() -> Case {
+    case(vec![
+        pods("cd", "win1", 2, true),
+        pods("xdb", "win1", 1, true),
+        pods("cd", "win0", 8, false),
+        pods("xdb", "win0", 2, false),
+    ])
+}
+
 /// The first explanation's suspect, and whether it may be called confirmed at 0.8.
 fn verdict(case: &Case) -> (Suspect, bool) {
     let best = &explain(case)[0].best;

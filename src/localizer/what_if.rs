@@ -348,18 +348,9 @@ fn running_inside(suspect: &Suspect, failing: &Exposed, count: u64) -> Exposed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::localizer::tests::{case, pods};
+    use crate::localizer::tests::{case, founding_case, pods};
 
     const SETTING: Setting = Setting { min_probability: 0.8, coincidence_within_a_minute: 0.02 };
-
-    fn founding_case() -> Case {
-        case(vec![
-            pods("cd", "win1", 2, true),
-            pods("xdb", "win1", 1, true),
-            pods("cd", "win0", 8, false),
-            pods("xdb", "win0", 2, false),
-        ])
-    }
 
     fn one_workload() -> Case {
         case(vec![pods("cd", "win1", 3, true), pods("cd", "win0", 6, false)])
