@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::Alert;
 use crate::localizer::Priors;
 use crate::report::{ChangeKind, Match, Report};
@@ -23,10 +25,13 @@ mod inventory;
 mod reconcile;
 mod remedy;
 mod rule_change;
+mod saved;
 mod standing;
 mod story;
 mod watermark;
 mod window;
+
+pub use saved::{LAYOUT, Unusable};
 
 pub use explained::{
     Comparison, Explained, LeftOut, Manner, Reason, Speaker, State, VerdictSetting, Witness, Witnesses,
@@ -159,14 +164,14 @@ const OLD_EVENT_COUNT: u32 = 5;
 type WindowKey = (Option<Arc<str>>, Arc<str>);
 
 /// The cumulative count of a Kubernetes event when it was last seen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct EventSeen {
     count: u32,
     at: Timestamp,
 }
 
 /// The oldest event times of the first reports.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Beginning {
     logged: Option<Timestamp>,
     told: Option<Timestamp>,

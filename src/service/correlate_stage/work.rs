@@ -14,8 +14,8 @@ use crate::record::Partition;
 use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
 use crate::service::owned::{Owned, standing};
-use crate::service::shard::Shard;
 use crate::service::{Error, Shared, dead_letter, wall_clock};
+use crate::shard::Shard;
 use crate::time::Timestamp;
 
 const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(10);

@@ -1,17 +1,19 @@
 //! What one partition of the reports topic leads to: the correlators of the clusters whose reports it holds.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::correlator::{Correlator, Options, Outcome, Sizes};
+use crate::correlator::{Correlator, Options, Outcome, Sizes, Unusable};
 use crate::report::{self, Report};
 use crate::ruleset::RuleSet;
 
+pub mod snapshot;
+
 #[derive(Default)]
 pub struct Shard {
-    clusters: HashMap<Arc<str>, Correlator>,
+    clusters: BTreeMap<Arc<str>, Correlator>,
 }
 
 /// Why a value of the reports topic is no report, for the dead-letter topic.
@@ -34,6 +36,26 @@ impl Shard {
             .or_insert_with(|| Correlator::new(Arc::clone(&report.cluster), Arc::clone(rules), options));
         correlator.set_rules(Arc::clone(rules));
         Ok(correlator.apply(&report))
+    }
+
+    /// The state of every cluster, for [`Shard::restore`].
+    ///
+    /// # Errors
+    /// As [`Correlator::save`].
+    pub fn save(&self) -> Result<Vec<u8>, Unusable> {
+        let clusters: Vec<Vec<u8>> = self.clusters.values().map(Correlator::save).collect::<Result<_, _>>()?;
+        Ok(postcard::to_stdvec(&clusters)?)
+    }
+
+    /// # Errors
+    /// As [`Correlator::restore`], for any of the clusters.
+    pub fn restore(saved: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Self, Unusable> {
+        let saved: Vec<&[u8]> = postcard::from_bytes(saved)?;
+        let restored = saved.into_iter().map(|cluster| {
+            let correlator = Correlator::restore(cluster, Arc::clone(rules), options)?;
+            Ok((Arc::clone(correlator.cluster()), correlator))
+        });
+        Ok(Shard { clusters: restored.collect::<Result<_, Unusable>>()? })
     }
 
     pub fn clusters(&self) -> usize {
