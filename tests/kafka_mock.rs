@@ -42,7 +42,7 @@ fn every_message_is_accounted_for() {
     let (_mock, brokers) = mock();
     let producer = Producer::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
     for batch in 0..20 {
-        let message = Outgoing { topic: "alerts", key: Some(b"k"), value: Some(b"value"), headers: None, about: None };
+        let message = Outgoing { topic: "alerts", key: Some(b"k"), value: Some(b"value"), ..Outgoing::default() };
         assert!(producer.send(message, batch, || true).unwrap());
     }
     for batch in 0..20 {
@@ -57,7 +57,7 @@ fn what_the_broker_will_never_take_is_said() {
     let (mock, brokers) = mock();
     mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20]);
     let producer = Producer::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
-    let message = Outgoing { topic: "alerts", key: None, value: Some(b"value"), headers: None, about: None };
+    let message = Outgoing { topic: "alerts", key: None, value: Some(b"value"), ..Outgoing::default() };
     producer.send(message, 0, || true).unwrap();
     let error = producer.wait_delivery(DEADLINE).expect("a delivery").outcome.unwrap_err();
     assert!(error.to_string().contains("`alerts`") && error.to_string().contains("ACLs"), "{error}");

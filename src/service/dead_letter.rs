@@ -47,6 +47,7 @@ pub fn of<'a>(
         headers = headers.insert(Header { key: HEADER_TRUNCATED, value: Some(&whole.len().to_string()) });
     }
     Outgoing {
+        partition: None,
         topic,
         key: record.key(),
         value: value.map(|value| &value[..value.len().min(room)]),

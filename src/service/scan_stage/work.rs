@@ -224,7 +224,7 @@ impl<'s> Work<'s> {
             let value = serde_json::to_vec(&report).map_err(|e| Error::new(format!("writing a report: {e}")))?;
             let topic = &self.shared.config.reports.name;
             let (key, about) = (Some(report.cluster.as_bytes()), None);
-            self.send(Outgoing { topic, key, value: Some(&value), headers: None, about })?;
+            self.send(Outgoing { topic, partition: None, key, value: Some(&value), headers: None, about })?;
         }
         if !self.incomplete {
             let covers = self.newly_covered();
