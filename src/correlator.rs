@@ -146,8 +146,7 @@ pub struct Correlator {
     inventory: Inventory,
     failures: Failures,
     windows: BTreeMap<WindowKey, SlidingWindow>,
-    /// By event and rule: several rules may match one event.
-    event_counts: BTreeMap<(Arc<str>, Arc<str>), EventSeen>,
+    event_counts: BTreeMap<EventKey, EventSeen>,
     incidents: BTreeMap<String, Incident>,
     /// When the watch began.
     began: Option<Timestamp>,
@@ -159,6 +158,9 @@ pub struct Correlator {
 /// An event that is first heard of with this count has been repeated for some time: kubelet counts about one back-off a
 /// dozen seconds, and few of its updates get lost.
 const OLD_EVENT_COUNT: u32 = 5;
+
+/// Event and rule: several rules may match one event.
+type EventKey = (Arc<str>, Arc<str>);
 
 /// Node (`None` where no record told it) and rule.
 type WindowKey = (Option<Arc<str>>, Arc<str>);

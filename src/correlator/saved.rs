@@ -17,7 +17,7 @@ use super::incident::Incident;
 use super::inventory::Inventory;
 use super::watermark::Watermarks;
 use super::window::SlidingWindow;
-use super::{Beginning, Correlator, EventSeen, Options, WindowKey};
+use super::{Beginning, Correlator, EventKey, EventSeen, Options, WindowKey};
 use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
@@ -47,7 +47,7 @@ struct Saved<'a> {
     inventory: Cow<'a, Inventory>,
     failures: Cow<'a, Failures>,
     windows: Cow<'a, BTreeMap<WindowKey, SlidingWindow>>,
-    event_counts: Cow<'a, BTreeMap<(Arc<str>, Arc<str>), EventSeen>>,
+    event_counts: Cow<'a, BTreeMap<EventKey, EventSeen>>,
     incidents: Cow<'a, BTreeMap<String, Incident>>,
     began: Option<Timestamp>,
     beginning: Beginning,

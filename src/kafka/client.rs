@@ -78,7 +78,11 @@ impl Connection {
     /// For reading a partition to its end, outside of any group.
     pub(super) fn reader(&self, group: &str) -> ClientConfig {
         let mut config = self.consumer(group);
-        config.set("enable.partition.eof", "true").set("statistics.interval.ms", "0");
+        config
+            .set("enable.partition.eof", "true")
+            .set("statistics.interval.ms", "0")
+            // An end is seen where a fetch brings nothing.
+            .set("fetch.wait.max.ms", "10");
         config
     }
 

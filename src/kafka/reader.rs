@@ -1,5 +1,6 @@
-//! Reading what a partition holds now, outside of any group.
+//! Reading what a topic holds now, outside of any group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::cluster::LinkContext;
 use super::{Connection, Error, Link, is_denied};
-use crate::record::Partition;
 
 /// Where [`read_to_end`] begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,20 +23,20 @@ pub enum ReadFrom {
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Hands every committed record of the partition to `each`, up to the end as it is then. `group` names the reader to the
-/// broker; nothing is committed. Returns whether the end was reached before `go_on` said no.
+/// Hands every committed record of these partitions of `topic` to `each`, up to their ends as they are then. `group` names
+/// the reader to the broker; nothing is committed. Returns whether the ends were reached before `go_on` said no.
 ///
 /// # Errors
 /// When librdkafka refuses, or the broker denies access.
 pub fn read_to_end(
     connection: &Connection,
     group: &str,
-    (partition, from): (&Partition, ReadFrom),
+    (topic, mut partitions, from): (&str, BTreeSet<i32>, ReadFrom),
     link: Arc<Link>,
     mut go_on: impl FnMut() -> bool,
     mut each: impl FnMut(&BorrowedMessage<'_>),
 ) -> Result<bool, Error> {
-    let failed = |error: &KafkaError| Error::from_kafka(format_args!("reading {partition}"), error);
+    let failed = |error: &KafkaError| Error::from_kafka(format_args!("reading topic `{topic}`"), error);
     let reader: BaseConsumer<LinkContext> =
         connection.reader(group).create_with_context(LinkContext(Arc::clone(&link))).map_err(|e| failed(&e))?;
     let offset = match from {
@@ -44,21 +44,23 @@ pub fn read_to_end(
         ReadFrom::Tail(records) => Offset::OffsetTail(records),
     };
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&partition.topic, partition.partition, offset).map_err(|e| failed(&e))?;
+    for &partition in &partitions {
+        list.add_partition_offset(topic, partition, offset).map_err(|e| failed(&e))?;
+    }
     reader.assign(&list).map_err(|e| failed(&e))?;
-    let reached = loop {
+    while !partitions.is_empty() {
         if !go_on() {
-            break false;
+            break;
         }
         link.check()?;
         match reader.poll(POLL) {
             Some(Ok(message)) => each(&message),
-            Some(Err(KafkaError::PartitionEOF(_))) => break true,
+            Some(Err(KafkaError::PartitionEOF(partition))) => _ = partitions.remove(&partition),
             Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_denied) => return Err(failed(&error)),
             Some(Err(_)) | None => {}
         }
-    };
+    }
     // Nothing left to wait for when it is dropped.
     reader.unassign().map_err(|e| failed(&e))?;
-    Ok(reached)
+    Ok(partitions.is_empty())
 }

@@ -142,14 +142,13 @@ impl<'s> CorrelateStage<'s> {
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.joined = true;
-        let mut starts = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let restored = restore(self.shared, &self.consumer, partition, None)?;
+        let fresh = partitions.iter().map(|partition| (partition.clone(), None)).collect();
+        let Some(restored) = restore(self.shared, &self.consumer, fresh)? else {
             // The stop came first; the assignment must be answered all the same.
-            let start = restored.as_ref().map_or(Start::Committed, |restored| restored.start);
-            starts.push((partition.clone(), start));
-            restored.into_iter().for_each(|restored| _ = self.work.take(partition, restored));
-        }
+            return Ok(self.consumer.assign(partitions, Start::Committed)?);
+        };
+        let starts: Vec<_> = restored.iter().map(|(partition, restored)| (partition.clone(), restored.start)).collect();
+        restored.into_iter().for_each(|(partition, restored)| _ = self.work.take(&partition, restored));
         self.consumer.assign_each(&starts)?;
         if self.paused {
             self.consumer.pause(partitions.iter())?;

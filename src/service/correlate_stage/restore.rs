@@ -1,7 +1,7 @@
 //! What a partition of the reports begins with when this instance takes it over: the newest usable snapshot and where the
 //! reports after it begin, or nothing and the first report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ pub struct Restored {
     pub transaction: Option<Transaction>,
 }
 
-/// Fences whoever had the partition before, asks what they committed, and takes up their state. `transaction` is a
+/// Fences whoever had the partitions before, asks what they committed, and takes up their state. Each may come with a
 /// producer that goes on being used. `None`: the wish to stop came first.
 ///
 /// # Errors
@@ -43,27 +43,34 @@ pub struct Restored {
 pub fn restore(
     shared: &Shared,
     consumer: &Consumer,
-    partition: &Partition,
-    transaction: Option<Transaction>,
-) -> Result<Option<Restored>, Error> {
-    let transaction = match transaction {
-        None if shared.config.exactly_once => match begin(shared, partition)? {
-            Some(transaction) => Some(transaction),
-            None => return Ok(None),
-        },
-        had => had,
-    };
+    partitions: Vec<(Partition, Option<Transaction>)>,
+) -> Result<Option<Vec<(Partition, Restored)>>, Error> {
+    let mut taken = Vec::with_capacity(partitions.len());
+    for (partition, transaction) in partitions {
+        let transaction = match transaction {
+            None if shared.config.exactly_once => match begin(shared, &partition)? {
+                Some(transaction) => Some(transaction),
+                None => return Ok(None),
+            },
+            had => had,
+        };
+        taken.push((partition, transaction));
+    }
     // Only now: what a predecessor left open is ended, and it can commit no more.
-    let Some(committed) = committed(shared, consumer, partition) else { return Ok(None) };
-    let mut gatherer = Gatherer::new(key_prefix(&shared.config.correlate_group(), partition.partition));
-    let Some(state_partition) = read_snapshots(shared, partition, &mut gatherer)? else { return Ok(None) };
+    let names: Vec<Partition> = taken.iter().map(|(partition, _)| partition.clone()).collect();
+    let Some(committed) = committed(shared, consumer, &names) else { return Ok(None) };
+    let Some(states) = read_states(shared, &names)? else { return Ok(None) };
     let mut sent = BTreeSet::new();
-    if transaction.is_none() && committed.is_some() && !read_sent(shared, &mut sent)? {
+    if !shared.config.exactly_once && !committed.is_empty() && !read_sent(shared, &mut sent)? {
         return Ok(None);
     }
-    let send_from = committed.unwrap_or(0);
-    let (shard, start, slot) = take_up(shared, partition, &gatherer, send_from);
-    Ok(Some(Restored { shard, start, send_from, slot, state_partition, sent, transaction }))
+    let restored = taken.into_iter().zip(states).map(|((partition, transaction), state)| {
+        let send_from = committed.get(&partition).copied().unwrap_or(0);
+        let (shard, start, slot) = take_up(shared, &partition, &state.gatherer, send_from);
+        let (state_partition, sent) = (state.partition, sent.clone());
+        (partition, Restored { shard, start, send_from, slot, state_partition, sent, transaction })
+    });
+    Ok(Some(restored.collect()))
 }
 
 /// A producer for the partition, once the broker knows it.
@@ -85,48 +92,54 @@ fn begin(shared: &Shared, partition: &Partition) -> Result<Option<Transaction>, 
     Ok(None)
 }
 
-/// What the group committed, if anything; asks until the coordinator answers.
-fn committed(shared: &Shared, consumer: &Consumer, partition: &Partition) -> Option<Option<i64>> {
+/// What the group committed; asks until the coordinator answers.
+fn committed(shared: &Shared, consumer: &Consumer, partitions: &[Partition]) -> Option<BTreeMap<Partition, i64>> {
     while shared.keep_trying(&shared.correlate) {
-        match consumer.committed(std::slice::from_ref(partition), ASK_TIMEOUT) {
-            Ok(committed) => return Some(committed.first().map(|(_, next)| *next)),
+        match consumer.committed(partitions, ASK_TIMEOUT) {
+            Ok(committed) => return Some(committed.into_iter().collect()),
             Err(error) => debug!("{error}; asking again"),
         }
     }
     None
 }
 
-fn read_snapshots(shared: &Shared, partition: &Partition, gatherer: &mut Gatherer) -> Result<Option<i32>, Error> {
-    let topic: Arc<str> = Arc::from(shared.config.state.name.as_str());
-    let Some(partitions) = partitions_of(shared, &topic)? else { return Ok(None) };
-    if partitions == 0 {
-        warn!("topic `{topic}` is not there: {partition} begins without a snapshot");
-        return Ok(Some(partition.partition));
-    }
-    // It is created with as many partitions as the reports have; one of somebody else's making may have fewer.
-    let state = Partition { topic, partition: partition.partition % partitions };
-    let reached = read(shared, (&state, ReadFrom::Beginning), |message| {
+/// The snapshots of a partition of the reports, and the partition of the topic that they are in.
+struct Saved {
+    gatherer: Gatherer,
+    partition: i32,
+}
+
+fn read_states(shared: &Shared, partitions: &[Partition]) -> Result<Option<Vec<Saved>>, Error> {
+    let topic = &shared.config.state.name;
+    let Some(count) = partitions_of(shared, topic)? else { return Ok(None) };
+    let group = shared.config.correlate_group();
+    let mut states: Vec<Saved> = partitions
+        .iter()
+        .map(|partition| Saved {
+            gatherer: Gatherer::new(key_prefix(&group, partition.partition)),
+            // It is created with as many partitions as the reports have; one of somebody else's making may have fewer.
+            partition: partition.partition % count.max(1),
+        })
+        .collect();
+    let read_from = if count == 0 { BTreeSet::new() } else { states.iter().map(|state| state.partition).collect() };
+    let reached = read(shared, (topic, read_from, ReadFrom::Beginning), |message| {
         if let (Some(key), Some(value)) = (message.key(), message.payload()) {
-            gatherer.add(key, value);
+            let here = states.iter_mut().filter(|state| state.partition == message.partition());
+            here.for_each(|state| state.gatherer.add(key, value));
         }
     })?;
-    Ok(reached.then_some(state.partition))
+    Ok(reached.then_some(states))
 }
 
 /// The ids at the ends of the outputs: all that can have been sent since the last commit.
 fn read_sent(shared: &Shared, sent: &mut BTreeSet<(usize, String)>) -> Result<bool, Error> {
-    let most = i64::try_from(shared.config.limits.messages_in_flight).unwrap_or(i64::MAX);
+    let tail = ReadFrom::Tail(i64::try_from(shared.config.limits.messages_in_flight).unwrap_or(i64::MAX));
     for (index, output) in shared.config.outputs.iter().enumerate() {
-        let topic: Arc<str> = Arc::from(output.topic.name.as_str());
-        let Some(partitions) = partitions_of(shared, &topic)? else { return Ok(false) };
-        for partition in 0..partitions {
-            let partition = Partition { topic: Arc::clone(&topic), partition };
-            let reached = read(shared, (&partition, ReadFrom::Tail(most)), |message| {
-                sent.extend(alert_id(message).map(|id| (index, id)));
-            })?;
-            if !reached {
-                return Ok(false);
-            }
+        let topic = &output.topic.name;
+        let Some(count) = partitions_of(shared, topic)? else { return Ok(false) };
+        let note = |message: &BorrowedMessage<'_>| sent.extend(alert_id(message).map(|id| (index, id)));
+        if !read(shared, (topic, (0..count).collect(), tail), note)? {
+            return Ok(false);
         }
     }
     Ok(true)
@@ -146,7 +159,11 @@ fn alert_id(message: &BorrowedMessage<'_>) -> Option<String> {
     String::from_utf8(header.value?.to_vec()).ok()
 }
 
-fn read(shared: &Shared, what: (&Partition, ReadFrom), each: impl FnMut(&BorrowedMessage<'_>)) -> Result<bool, Error> {
+fn read(
+    shared: &Shared,
+    what: (&str, BTreeSet<i32>, ReadFrom),
+    each: impl FnMut(&BorrowedMessage<'_>),
+) -> Result<bool, Error> {
     let group = shared.config.correlate_group();
     let go_on = || shared.keep_trying(&shared.correlate);
     Ok(kafka::read_to_end(&shared.config.connection, &group, what, Arc::clone(&shared.link), go_on, each)?)

@@ -235,12 +235,14 @@ impl Work<'_> {
         let partition = owned.partition;
         let repairs = transacting.as_ref().map_or(0, |transacting| transacting.repairs);
         let transaction = transacting.and_then(Transacting::into_transaction);
-        let Some(restored) = restore(self.shared, consumer, &partition, transaction)? else { return Ok(()) };
-        let start = restored.start;
-        let transacting = self.take(&partition, restored).transacting.as_mut();
-        transacting.into_iter().for_each(|transacting| transacting.repairs = repairs + 1);
-        consumer.seek(&partition, start, SEEK_TIMEOUT)?;
-        info!("{partition}: goes on after the last commit");
+        let restored = restore(self.shared, consumer, vec![(partition, transaction)])?;
+        for (partition, restored) in restored.into_iter().flatten() {
+            let start = restored.start;
+            let transacting = self.take(&partition, restored).transacting.as_mut();
+            transacting.into_iter().for_each(|transacting| transacting.repairs = repairs + 1);
+            consumer.seek(&partition, start, SEEK_TIMEOUT)?;
+            info!("{partition}: goes on after the last commit");
+        }
         Ok(())
     }
 }
