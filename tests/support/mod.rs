@@ -4,6 +4,7 @@
 
 pub mod config_map;
 pub mod founding;
+pub mod transactional;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -135,6 +136,14 @@ impl Drop for Running {
     }
 }
 
+/// Creates topics with these numbers of partitions.
+pub fn create_topics(brokers: &str, topics: &[(&str, i32)]) {
+    let connection = config(brokers).connection;
+    let cluster = kafka::Cluster::new(&connection, kafka::Link::new(brokers)).expect("a client");
+    let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| topic(name, *partitions)).collect();
+    cluster.create_missing(&specs, &BTreeMap::new()).expect("topics are created");
+}
+
 /// A record to produce.
 #[derive(Clone, Debug, Default)]
 pub struct Put {
@@ -196,16 +205,21 @@ impl Got {
     }
 }
 
-fn client(brokers: &str, group: &str) -> BaseConsumer {
-    ClientConfig::new()
+/// A consumer of committed records.
+pub fn client(brokers: &str, group: &str) -> BaseConsumer {
+    client_config(brokers, group).create().expect("a consumer")
+}
+
+pub fn client_config(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", brokers)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
-        .set("fetch.queue.backoff.ms", "10")
-        .create()
-        .expect("a consumer")
+        .set("fetch.queue.backoff.ms", "10");
+    config
 }
 
 /// Reads the topic from its beginning until `enough` says so.
@@ -296,11 +310,7 @@ impl Broker {
     }
 
     pub fn create_topics(&self, topics: &[(&str, i32)]) {
-        let connection = config(&self.address).connection;
-        let link = kafka::Link::new(&self.address);
-        let cluster = kafka::Cluster::new(&connection, link).expect("a client");
-        let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| topic(name, *partitions)).collect();
-        cluster.create_missing(&specs, &BTreeMap::new()).expect("topics are created");
+        create_topics(&self.address, topics);
     }
 }
 
