@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use faultline::service::{Config, Limits, Stages};
 use support::transactional::TransactionalBroker;
-use support::{Got, Running, config, create_topics, eventually, founding, produce, read_until};
+use support::{Got, Put, Running, config, create_topics, eventually, founding, produce, read_until};
 
 const START_MS: i64 = 1_795_000_000_000;
 
@@ -118,4 +118,30 @@ fn lost_replies_and_requests_change_nothing() {
 #[test]
 fn an_outage_longer_than_the_transactions_live_ends_well() {
     under(&["outage 13000"]);
+}
+
+/// A snapshot that cannot be read is passed over, for the one before.
+#[test]
+fn a_snapshot_that_cannot_be_read_is_passed_over() {
+    let Some(broker) = broker() else { return };
+    play_founding_case(&broker.address);
+    run_to_the_end(exactly_once(&broker.address));
+    let got = told(&broker.address);
+    // Newer than all that is there, and nonsense.
+    for partition in 0..2 {
+        for slot in ["a", "b"] {
+            let key = format!("faultline-correlate/{partition}/{slot}/0");
+            produce(
+                &broker.address,
+                "faultline.state",
+                [Put { key: Some(key.into()), partition, ..Put::value("nonsense") }],
+            );
+        }
+    }
+    let again = run_to_the_end(exactly_once(&broker.address));
+    for outcome in ["unusable", "restored"] {
+        let name = format!("faultline_snapshots_total{{outcome=\"{outcome}\"}}");
+        assert!(metric(&again, &name) > 0, "{again}");
+    }
+    assert_eq!(told(&broker.address), got);
 }

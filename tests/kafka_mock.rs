@@ -28,6 +28,7 @@ fn mock() -> (Mock, String) {
         ("container-logs", 2),
         ("kube-events", 1),
         ("faultline.reports", 2),
+        ("faultline.state", 2),
         ("faultline.dead-letter", 1),
         ("alerts", 1),
     ] {
