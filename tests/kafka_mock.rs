@@ -190,7 +190,7 @@ fn a_wish_to_stop_is_heard_and_offsets_are_kept() {
 #[test]
 fn a_bounded_run_without_its_input_fails_plainly() {
     let mock = MockCluster::new(1).expect("a mock cluster");
-    for name in ["container-logs", "faultline.reports", "faultline.dead-letter", "alerts"] {
+    for name in ["container-logs", "faultline.reports", "faultline.state", "faultline.dead-letter", "alerts"] {
         mock.create_topic(name, 1, 1).expect("a topic");
     }
     let config = config(&mock.bootstrap_servers());
@@ -297,7 +297,7 @@ fn a_slow_broker_pauses_reading_and_loses_nothing() {
 #[test]
 fn an_input_topic_that_comes_later_is_read() {
     let mock = MockCluster::new(1).expect("a mock cluster");
-    for name in ["container-logs", "faultline.reports", "faultline.dead-letter", "alerts"] {
+    for name in ["container-logs", "faultline.reports", "faultline.state", "faultline.dead-letter", "alerts"] {
         mock.create_topic(name, 1, 1).expect("a topic");
     }
     let brokers = mock.bootstrap_servers();
