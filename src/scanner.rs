@@ -38,7 +38,8 @@ pub struct Options {
 pub struct Limits {
     /// Larger values are rejected unread. Bytes.
     pub record_bytes: usize,
-    /// Clusters that records may name; further ones count as the default cluster.
+    /// Clusters that records may name between two flushes; further ones count as the default cluster. A new one takes the
+    /// place of one that has been silent.
     pub clusters: usize,
     /// Matches that a report holds.
     pub matches_per_report: usize,
@@ -94,6 +95,13 @@ pub struct Scanned {
     pub skimmed: bool,
     /// All known writers were forgotten, to make room for this one.
     pub forgot: bool,
+}
+
+/// For metrics only; what cannot be told record by record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Names of clusters for which there was no room: another one was let go, or the record counted as the default one's.
+    pub clusters: u64,
 }
 
 pub struct Scanner {
@@ -358,39 +366,48 @@ impl Scanner {
         self.slots.get(slot.0)?.as_ref()?.newest
     }
 
-    /// Everything gathered since the last flush, one report per cluster seen so far; at least a heartbeat for each
-    /// while any partition is owned. `now` is written into the reports and decides nothing.
+    /// Everything gathered since the last flush: a report for each cluster that something was read of, in the order of
+    /// their names, and in the end a heartbeat; nothing where no partition is owned. `now` is written into the reports
+    /// and decides nothing.
     pub fn flush(&mut self, now: Timestamp) -> Vec<Report> {
         if self.slots.iter().all(Option::is_none) {
             return Vec::new();
         }
+        let mut records = vec![0; self.slots.len()];
         let mut reports = Vec::new();
         for (cluster, batch) in self.batches.take() {
-            self.sequence += 1;
-            let mut report = Report {
-                version: VERSION,
-                cluster,
-                scanner: Arc::clone(&self.id),
-                sequence: self.sequence,
-                flushed_at: now,
-                partitions: Vec::new(),
-                pods: Vec::new(),
-                presence: Vec::new(),
-                matches: Vec::new(),
-                changes: Vec::new(),
-            };
-            let mut indexes = vec![0u32; self.slots.len()];
+            let mut report = Report { cluster: Some(cluster), more: true, ..self.report(now) };
+            let mut indexes = vec![None; self.slots.len()];
             for (at, owned) in self.slots.iter().enumerate() {
-                let Some(owned) = owned else { continue };
-                indexes[at] = report.partitions.len() as u32;
-                report.partitions.push(owned.progress(batch.records(at)));
+                let Some(owned) = owned.as_ref().filter(|_| batch.records(at) > 0) else { continue };
+                records[at] += batch.records(at);
+                indexes[at] = Some(report.partitions.len() as u32);
+                report.partitions.push(Progress { rejected: 0, ..owned.progress(batch.records(at)) });
             }
-            let revoked = |slot: usize| self.slots.get(slot).is_none_or(Option::is_none);
-            batch.fill(&mut report, &indexes, revoked);
+            batch.fill(&mut report, &indexes);
             reports.push(report);
         }
+        let owned = self.slots.iter().zip(records);
+        let partitions = owned.filter_map(|(owned, records)| Some(owned.as_ref()?.progress(records))).collect();
+        reports.push(Report { partitions, ..self.report(now) });
         self.slots.iter_mut().flatten().for_each(Owned::start_anew);
         reports
+    }
+
+    fn report(&mut self, now: Timestamp) -> Report {
+        self.sequence += 1;
+        Report {
+            version: VERSION,
+            scanner: Arc::clone(&self.id),
+            sequence: self.sequence,
+            flushed_at: now,
+            ..Report::default()
+        }
+    }
+
+    /// What limits did since the last call.
+    pub fn take_counts(&mut self) -> Counts {
+        Counts { clusters: self.batches.take_crowded_out() }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Producer, Start};
+use faultline::report::Report;
 use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
 use rdkafka::Message;
@@ -42,7 +43,7 @@ fn every_message_is_accounted_for() {
     let (_mock, brokers) = mock();
     let producer = Producer::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
     for batch in 0..20 {
-        let message = Outgoing { topic: "alerts", key: Some(b"k"), value: Some(b"value"), headers: None, about: None };
+        let message = Outgoing { topic: "alerts", key: Some(b"k"), value: Some(b"value"), ..Outgoing::default() };
         assert!(producer.send(message, batch, || true).unwrap());
     }
     for batch in 0..20 {
@@ -57,7 +58,7 @@ fn what_the_broker_will_never_take_is_said() {
     let (mock, brokers) = mock();
     mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20]);
     let producer = Producer::new(&config(&brokers).connection, Link::new(&brokers)).unwrap();
-    let message = Outgoing { topic: "alerts", key: None, value: Some(b"value"), headers: None, about: None };
+    let message = Outgoing { topic: "alerts", key: None, value: Some(b"value"), ..Outgoing::default() };
     producer.send(message, 0, || true).unwrap();
     let error = producer.wait_delivery(DEADLINE).expect("a delivery").outcome.unwrap_err();
     assert!(error.to_string().contains("`alerts`") && error.to_string().contains("ACLs"), "{error}");
@@ -268,6 +269,30 @@ fn the_founding_case_is_solved_through_kafka() {
     run().join().unwrap();
     let again = read_until(&brokers, "alerts", 1, |got| got.len() >= alerts.len());
     assert_eq!(again, alerts);
+}
+
+#[test]
+fn every_partition_of_the_reports_hears_the_heartbeat_behind_its_reports() {
+    let (_mock, brokers) = mock();
+    let line =
+        |cluster: &str| Put::value(format!(r#"{{"log":"x","cluster":"{cluster}","time":"2026-11-22T10:00:00Z"}}"#));
+    produce(&brokers, "container-logs", ["north", "south", "east", "west"].map(line));
+    let stages = Stages { scan: true, correlate: false };
+    Running::start(config(&brokers), Arc::default(), stages, true).join().unwrap();
+    let mut seen = [Vec::new(), Vec::new()];
+    for got in read_until(&brokers, "faultline.reports", 2, |got| got.len() >= 6) {
+        let report: Report = serde_json::from_slice(got.value.as_deref().unwrap()).unwrap();
+        assert_eq!(got.key.as_deref(), report.cluster.as_deref().map(str::as_bytes));
+        seen[usize::try_from(got.partition).unwrap()].push(report);
+    }
+    assert_eq!(seen.iter().flatten().filter(|report| report.cluster.is_some()).count(), 4);
+    for reports in seen {
+        let heartbeat = reports.last().unwrap();
+        assert_eq!((heartbeat.cluster.as_deref(), heartbeat.more), (None, false));
+        assert_eq!(heartbeat.partitions.len(), 3, "all inputs");
+        assert!(reports.iter().all(|report| report.more == report.cluster.is_some()));
+        assert!(reports.is_sorted_by_key(|report| report.sequence));
+    }
 }
 
 fn gauge(running: &Running, line: &str) -> bool {

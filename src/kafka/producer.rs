@@ -25,10 +25,11 @@ pub struct Ticket {
     pub about: Option<Timestamp>,
 }
 
-/// A message to send. No key: any partition.
-#[derive(Clone, Debug)]
+/// A message to send. Without partition its key decides; without key too, any partition.
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing<'a> {
     pub topic: &'a str,
+    pub partition: Option<i32>,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
     pub headers: Option<OwnedHeaders>,
@@ -80,6 +81,7 @@ impl Producer {
         record.key = message.key;
         record.payload = message.value;
         record.headers = message.headers;
+        record.partition = message.partition;
         loop {
             match self.inner.send(record) {
                 Ok(()) => return Ok(true),

@@ -51,6 +51,6 @@ pub fn of<'a>(
         key: record.key(),
         value: value.map(|value| &value[..value.len().min(room)]),
         headers: Some(headers),
-        about: None,
+        ..Outgoing::default()
     }
 }

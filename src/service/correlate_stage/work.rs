@@ -144,6 +144,7 @@ impl<'s> Work<'s> {
                 value: Some(&value),
                 headers: Some(headers),
                 about: newest_signal(alert),
+                ..Outgoing::default()
             })?;
         }
         Ok(())

@@ -32,6 +32,8 @@ pub(in crate::service) struct Work<'s> {
     /// Tagged with when the first record of the flush was read.
     outbox: Outbox<Option<Instant>>,
     owned: Vec<Reading>,
+    /// Partitions of the reports topic, as far as they are known.
+    report_partitions: i32,
     /// Index of the partition that the last record came from: the next one mostly does too.
     last: usize,
     flushed: Instant,
@@ -85,6 +87,7 @@ impl<'s> Work<'s> {
             scanner,
             outbox: Outbox::new(producer, bounds),
             owned: Vec::new(),
+            report_partitions: 1,
             last: 0,
             flushed: Instant::now(),
             first_record: None,
@@ -219,13 +222,12 @@ impl<'s> Work<'s> {
     pub fn flush(&mut self) -> Result<(), Error> {
         self.flushed = Instant::now();
         self.tell_idle();
+        self.follow_growth();
         for report in self.scanner.flush(wall_clock()) {
             self.count(&report);
-            let value = serde_json::to_vec(&report).map_err(|e| Error::new(format!("writing a report: {e}")))?;
-            let topic = &self.shared.config.reports.name;
-            let (key, about) = (Some(report.cluster.as_bytes()), None);
-            self.send(Outgoing { topic, key, value: Some(&value), headers: None, about })?;
+            self.send_report(&report)?;
         }
+        self.count_limits();
         if !self.incomplete {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
@@ -233,6 +235,41 @@ impl<'s> Work<'s> {
         // One batch, one set of rules.
         self.matcher = self.shared.rules.matcher();
         Ok(())
+    }
+
+    /// A cluster's report goes where its key leads, a heartbeat to all partitions: the order within each is that of the
+    /// flush.
+    fn send_report(&mut self, report: &Report) -> Result<(), Error> {
+        let value = serde_json::to_vec(report).map_err(|e| Error::new(format!("writing a report: {e}")))?;
+        let topic = &self.shared.config.reports.name;
+        let message = Outgoing { topic, value: Some(&value), ..Outgoing::default() };
+        match &report.cluster {
+            Some(cluster) => self.send(Outgoing { key: Some(cluster.as_bytes()), ..message }),
+            None => (0..self.report_partitions)
+                .try_for_each(|partition| self.send(Outgoing { partition: Some(partition), ..message.clone() })),
+        }
+    }
+
+    /// In how many partitions of the reports topic heartbeats are wanted.
+    pub fn beat_in(&mut self, partitions: i32) {
+        self.report_partitions = partitions;
+    }
+
+    /// A topic that was given more partitions shows by where the reports arrive.
+    fn follow_growth(&mut self) {
+        let (before, reports) = (self.report_partitions, &self.shared.config.reports.name);
+        let seen = self.outbox.written_to(reports).into_keys().map(|written| written.partition + 1).max();
+        if let Some(now) = seen.filter(|now| *now > before) {
+            warn!("`{reports}` has {now} partitions now, not {before}; clusters that moved are learnt anew");
+            self.report_partitions = now;
+        }
+    }
+
+    fn count_limits(&mut self) {
+        let counts = self.scanner.take_counts();
+        for (limit, hits) in [("clusters", counts.clusters)] {
+            self.shared.limit_hits(limit, hits);
+        }
     }
 
     /// While nothing can be fetched, nobody knows whether the input is silent.
