@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::record::Partition;
 use crate::time::Timestamp;
 
+mod split;
+
+pub use split::Parts;
+
 /// The wire version that this build writes.
 pub const VERSION: u16 = 2;
 /// The oldest that it reads: version 1 had no heartbeats, and every report named all partitions. Such a report is one of
@@ -31,7 +35,7 @@ pub struct Report {
     pub more: bool,
     /// Which scanner wrote it; for people, never for decisions.
     pub scanner: Arc<str>,
-    /// Counts the reports of that scanner since it started.
+    /// Counts the reports of that scanner since it started; parts of one share its number.
     pub sequence: u64,
     /// The scanner's wall clock when it flushed: for latency measurement only, never for decisions.
     pub flushed_at: Timestamp,

@@ -56,6 +56,10 @@ pub struct Limits {
     pub messages_in_flight: usize,
     /// Their bytes.
     pub bytes_in_flight: usize,
+    /// Bytes of one report as JSON; a larger one is sent in parts.
+    pub report_bytes: usize,
+    /// Bytes of a dead letter with its key and headers; the value of a larger one is cut.
+    pub dead_letter_bytes: usize,
     /// How often the correlate stage commits.
     pub commit_interval: Duration,
     /// How long a rebalance waits for what is on its way.
@@ -78,6 +82,8 @@ impl Default for Limits {
             reports_in_flight: 64,
             messages_in_flight: 10_000,
             bytes_in_flight: 32 << 20,
+            report_bytes: 900 << 10,
+            dead_letter_bytes: 900 << 10,
             commit_interval: Duration::from_secs(1),
             revoke_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(25),

@@ -324,6 +324,8 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("reports_in_flight", &mut service.reports_in_flight, |item| item.number(1..=100_000));
     section.read("messages_in_flight", &mut service.messages_in_flight, |item| item.number(1..=1_000_000));
     section.read("bytes_in_flight", &mut service.bytes_in_flight, |item| item.bytes(1 << 20..=1 << 31));
+    section.read("report_bytes", &mut service.report_bytes, |item| item.bytes(16 << 10..=15 << 20));
+    section.read("dead_letter_bytes", &mut service.dead_letter_bytes, |item| item.bytes(16 << 10..=15 << 20));
     section.read("fetch_queue_bytes", &mut service.fetch_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
     section.read("producer_queue_bytes", &mut service.producer_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
 }

@@ -158,6 +158,8 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.plain("reports_in_flight", service.reports_in_flight);
     yaml.plain("messages_in_flight", service.messages_in_flight);
     yaml.bytes("bytes_in_flight", service.bytes_in_flight);
+    yaml.bytes("report_bytes", service.report_bytes);
+    yaml.bytes("dead_letter_bytes", service.dead_letter_bytes);
     yaml.bytes("fetch_queue_bytes", service.fetch_queue_bytes);
     yaml.bytes("producer_queue_bytes", service.producer_queue_bytes);
     yaml.end();

@@ -237,12 +237,23 @@ impl<'s> Work<'s> {
         Ok(())
     }
 
+    /// Sends a report, in parts if the broker would not take it whole.
+    fn send_report(&mut self, report: &Report) -> Result<(), Error> {
+        let most = self.shared.config.limits.report_bytes;
+        let value = json(report)?;
+        if value.len() <= most {
+            return self.send_to_cluster(report, &value);
+        }
+        let parts = report.split(most);
+        self.shared.limit_hits("report_bytes", 1 + parts.samples_left_out + parts.left_out);
+        parts.reports.iter().try_for_each(|part| self.send_to_cluster(part, &json(part)?))
+    }
+
     /// A cluster's report goes where its key leads, a heartbeat to all partitions: the order within each is that of the
     /// flush.
-    fn send_report(&mut self, report: &Report) -> Result<(), Error> {
-        let value = serde_json::to_vec(report).map_err(|e| Error::new(format!("writing a report: {e}")))?;
+    fn send_to_cluster(&mut self, report: &Report, value: &[u8]) -> Result<(), Error> {
         let topic = &self.shared.config.reports.name;
-        let message = Outgoing { topic, value: Some(&value), ..Outgoing::default() };
+        let message = Outgoing { topic, value: Some(value), ..Outgoing::default() };
         match &report.cluster {
             Some(cluster) => self.send(Outgoing { key: Some(cluster.as_bytes()), ..message }),
             None => (0..self.report_partitions)
@@ -375,6 +386,10 @@ impl<'s> Work<'s> {
             self.scanner.end(&self.matcher, reading.slot);
         }
     }
+}
+
+fn json(report: &Report) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(report).map_err(|e| Error::new(format!("writing a report: {e}")))
 }
 
 /// The last of the headers of that name, as text.
