@@ -22,7 +22,7 @@ pub use consumer::{Consumer, Event, FetchState, Fetching, Start};
 pub use link::Link;
 pub use producer::{Delivery, Outgoing, Producer, Ticket};
 pub use rate_limit::RateLimit;
-pub use record_queue::Fetched;
+pub use record_queue::{Fetched, raw_headers};
 
 /// What is wrong, in words for the person who runs faultline.
 #[derive(Clone, PartialEq, Eq, Debug)]

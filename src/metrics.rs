@@ -69,6 +69,7 @@ pub struct Metrics {
     pub skimmed: Family<TopicLabel, Count>,
     pub matches: Family<RuleLabel, Count>,
     pub dead_lettered: Family<ReasonLabel, Count>,
+    pub dead_letters_lost: Count,
     pub reports: Count,
     pub reports_read: Count,
     pub late: Count,
@@ -105,6 +106,7 @@ impl Default for Metrics {
             skimmed: Family::default(),
             matches: Family::default(),
             dead_lettered: Family::default(),
+            dead_letters_lost: Count::default(),
             reports: Count::default(),
             reports_read: Count::default(),
             late: Count::default(),
@@ -161,6 +163,11 @@ impl Metrics {
         );
         registry.register("matches", "Records that matched a rule", self.matches.clone());
         registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());
+        registry.register(
+            "dead_letters_lost",
+            "Records that the dead-letter topic did not take; the stream went on",
+            self.dead_letters_lost.clone(),
+        );
         registry.register("reports", "Reports that the scan stage wrote", self.reports.clone());
         registry.register_collector(Box::new(self.report_latency.clone()));
     }

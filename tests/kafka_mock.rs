@@ -295,6 +295,38 @@ fn every_partition_of_the_reports_hears_the_heartbeat_behind_its_reports() {
     }
 }
 
+#[test]
+fn a_dead_letter_is_cut_to_what_the_broker_takes() {
+    let (_mock, brokers) = mock();
+    let mut config = config(&brokers);
+    config.limits.dead_letter_bytes = 20_000;
+    produce(&brokers, "container-logs", [Put::value(format!("{{\"log\": {}", "x".repeat(100_000)))]);
+    Running::start(config, Arc::default(), Stages { scan: true, correlate: false }, true).join().unwrap();
+    let dead = read_until(&brokers, "faultline.dead-letter", 1, |got| !got.is_empty());
+    assert_eq!(dead[0].headers[dead_letter::HEADER_TRUNCATED], "100008");
+    let kept = dead[0].value.as_ref().unwrap().len();
+    assert!(kept > 19_000 && kept < 20_000, "{kept}");
+}
+
+#[test]
+fn the_stream_goes_on_without_the_dead_letter_topic() {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    for name in ["container-logs", "kube-events", "faultline.reports", "faultline.dead-letter", "alerts"] {
+        mock.create_topic(name, 1, 1).expect("a topic");
+    }
+    let brokers = mock.bootstrap_servers();
+    let mut config = config(&brokers);
+    // More than librdkafka sends: it refuses such a message itself.
+    config.connection.properties.insert("message.max.bytes".to_owned(), "50000".to_owned());
+    produce(&brokers, "container-logs", [Put::value(format!("{{\"log\": {}", "x".repeat(100_000)))]);
+    let stages = Stages { scan: true, correlate: false };
+    let running = Running::start(config, Arc::default(), stages, true);
+    let metrics = Arc::clone(&running.metrics);
+    running.join().unwrap();
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(1));
+    assert_eq!(metrics.dead_letters_lost.get(), 1);
+}
+
 fn gauge(running: &Running, line: &str) -> bool {
     running.metrics.encode().unwrap().lines().any(|found| found == line)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedHeaders, Headers as _};
+use rdkafka::message::BorrowedHeaders;
 use tracing::warn;
 
 use crate::decode::Rejected;
-use crate::kafka::{FetchState, Outgoing, Producer, RateLimit};
+use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, raw_headers};
 use crate::metrics::{Count, Metrics, ReasonLabel, RuleLabel, TopicLabel};
 use crate::record::{Partition, Record};
 use crate::report::Report;
@@ -134,7 +134,7 @@ impl<'s> Work<'s> {
         };
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(record.value.map_or(0, <[u8]>::len) as u64);
-        let cluster = reading.cluster_header.as_deref().and_then(|name| header(message, name));
+        let cluster = reading.cluster_header.as_deref().and_then(|name| header(message.headers(), name));
         match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
@@ -169,8 +169,9 @@ impl<'s> Work<'s> {
             let detail = &rejected.detail;
             warn!(left_out, "record {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}");
         }
-        let topic = &self.shared.config.dead_letter.name;
-        self.send(dead_letter::of(topic, message, reason, &rejected.detail))
+        let config = &self.shared.config;
+        let most = config.limits.dead_letter_bytes;
+        self.send(dead_letter::of(&config.dead_letter.name, message, reason, &rejected.detail, most))
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
@@ -325,6 +326,7 @@ impl<'s> Work<'s> {
     /// Takes note of acknowledgements; returns the offsets that may be committed now.
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         self.outbox.collect(|_| ())?;
+        self.shared.metrics.dead_letters_lost.inc_by(self.outbox.take_refused());
         let latency = &self.shared.metrics.report_latency;
         Ok(self.outbox.take_done(|first_record| {
             if let Some(first_record) = first_record {
@@ -393,21 +395,16 @@ fn json(report: &Report) -> Result<Vec<u8>, Error> {
 }
 
 /// The last of the headers of that name, as text.
-fn header<'m, M: Message>(message: &'m M, name: &str) -> Option<&'m str> {
-    let found = message.headers()?.iter().filter(|header| header.key == name).last()?;
-    std::str::from_utf8(found.value?).ok()
+fn header<'h>(headers: Option<&'h BorrowedHeaders>, name: &str) -> Option<&'h str> {
+    let (_, value) = raw_headers(headers?).filter(|(key, _)| *key == name.as_bytes()).last()?;
+    std::str::from_utf8(value?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::Timestamp as Time;
-    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+    use rdkafka::message::{Header, OwnedHeaders};
 
     use super::*;
-
-    fn message(headers: Option<OwnedHeaders>) -> OwnedMessage {
-        OwnedMessage::new(None, None, "t".to_owned(), Time::NotAvailable, 0, 0, headers)
-    }
 
     #[test]
     fn a_header_is_the_last_of_its_name_and_text() {
@@ -421,7 +418,7 @@ mod tests {
             (Some(twice), Some("b")),
         ];
         for (headers, expected) in cases {
-            assert_eq!(header(&message(headers), "cluster"), expected);
+            assert_eq!(header(headers.as_ref().map(OwnedHeaders::as_borrowed), "cluster"), expected);
         }
     }
 }
