@@ -67,6 +67,7 @@ pub struct Metrics {
     pub bytes: Family<TopicLabel, Count>,
     pub entries: Family<TopicLabel, Count>,
     pub skimmed: Family<TopicLabel, Count>,
+    pub future_records: Count,
     pub matches: Family<RuleLabel, Count>,
     pub dead_lettered: Family<ReasonLabel, Count>,
     pub dead_letters_lost: Count,
@@ -104,6 +105,7 @@ impl Default for Metrics {
             bytes: Family::default(),
             entries: Family::default(),
             skimmed: Family::default(),
+            future_records: Count::default(),
             matches: Family::default(),
             dead_lettered: Family::default(),
             dead_letters_lost: Count::default(),
@@ -160,6 +162,11 @@ impl Metrics {
             "records_skimmed",
             "Input records that held no signature, told without decoding them",
             self.skimmed.clone(),
+        );
+        registry.register(
+            "future_records",
+            "Records whose time lay too far in the future to be heeded",
+            self.future_records.clone(),
         );
         registry.register("matches", "Records that matched a rule", self.matches.clone());
         registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());

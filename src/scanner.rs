@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 mod batch;
 mod batches;
+mod dating;
 mod joiner;
 pub mod matcher;
 pub mod naive;
@@ -19,6 +20,7 @@ mod skim;
 
 use batch::Place;
 use batches::Batches;
+use dating::Clock;
 use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
 use skim::{Skimmed, Skimmer};
@@ -53,6 +55,9 @@ pub struct Limits {
     pub open_lines: usize,
     /// How long parts are held, in event time.
     pub join_within: Duration,
+    /// How far an event time may lie ahead of when Kafka says that its record was written, and both ahead of the scanner's
+    /// clock; a time from further in the future is not heeded.
+    pub max_ahead: Duration,
     /// What is kept of writers of records, to tell the next ones without decoding them; then all is learnt anew. Bytes.
     pub known_bytes: usize,
 }
@@ -68,6 +73,7 @@ impl Default for Limits {
             joined_bytes: 256 << 10,
             open_lines: 256,
             join_within: Duration::from_secs(10),
+            max_ahead: Duration::from_secs(600),
             known_bytes: 64 << 20,
         }
     }
@@ -76,9 +82,6 @@ impl Default for Limits {
 /// While a backlog is read, reports still come at least this often in event time, so that the correlator sees pods
 /// and failures in about the order in which they happened.
 const MAX_EVENT_TIME_SPAN: Duration = Duration::from_secs(5);
-
-/// How far an entry's own time may lie ahead of when Kafka says that its record was written.
-const MAX_AHEAD: Duration = Duration::from_secs(3600);
 
 /// One of the partitions that a [`Scanner`] owns; given by [`Scanner::assign`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -91,6 +94,8 @@ pub struct Scanned {
     pub matches: u32,
     /// Lines that a bound on joining parts let go without their rest.
     pub cut_lines: u32,
+    /// It, or Kafka, named a time from the future, which was not heeded.
+    pub was_ahead: bool,
     /// It was not decoded: nothing in it can match.
     pub skimmed: bool,
     /// All known writers were forgotten, to make room for this one.
@@ -114,13 +119,14 @@ pub struct Scanner {
     batches: Batches,
     scratch: Scratch,
     joiner: Joiner,
+    clock: Clock,
     /// What is known of the writers of an input's records; shared by the partitions whose records are read alike.
     skimmers: Vec<(Input, Skimmer)>,
 }
 
 /// What became of trying to do without decoding.
 enum Skim {
-    Clean,
+    Clean { was_ahead: bool },
     Candidate,
     Unknown,
 }
@@ -150,6 +156,7 @@ impl Scanner {
     pub fn new(options: Options, id: Arc<str>) -> Self {
         let batches = Batches::new(Arc::clone(&options.cluster));
         Scanner {
+            clock: Clock { now: None, max_ahead: options.limits.max_ahead },
             options,
             id,
             sequence: 0,
@@ -159,6 +166,11 @@ impl Scanner {
             joiner: Joiner::default(),
             skimmers: Vec::new(),
         }
+    }
+
+    /// What the wall clock shows: event times are held against it from here on. Without it, only against Kafka's.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.clock.now = Some(now);
     }
 
     /// Starts to own a partition. Owning it already is fine: the slot stays the same.
@@ -242,7 +254,9 @@ impl Scanner {
         owned.cover(record);
         let cluster = cluster.filter(|name| !name.is_empty());
         let is_known = match self.skim(matcher, slot, record, cluster) {
-            Some(Skim::Clean) => return Ok(Scanned { entries: 1, skimmed: true, ..Scanned::default() }),
+            Some(Skim::Clean { was_ahead }) => {
+                return Ok(Scanned { entries: 1, was_ahead, skimmed: true, ..Scanned::default() });
+            }
             Some(Skim::Unknown) => false,
             Some(Skim::Candidate) | None => true,
         };
@@ -254,11 +268,11 @@ impl Scanner {
             .and_then(|()| decode::decode(record, &owned.input, &mut entries));
         if let Err(rejected) = decoded {
             owned.rejected += 1;
-            owned.date_unread(record);
+            owned.date_unread(record, &self.clock);
             return Err(rejected);
         }
         if entries.is_empty() {
-            owned.date_unread(record);
+            owned.date_unread(record, &self.clock);
         }
         let mut scanned = Scanned::default();
         if let (false, [Entry::Log(log)], Some(skimmer), Some(value)) =
@@ -290,7 +304,8 @@ impl Scanner {
             Skimmed::Candidate => return Some(Skim::Candidate),
             Skimmed::Unknown => return Some(Skim::Unknown),
         };
-        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, time) };
+        let (time, was_ahead) = owned.date(record, time, &self.clock);
+        let place = Place { slot: slot.0, offset: record.offset, time };
         if self.joiner.concerns(slot.0, place.time, form.said(), limits) {
             return Some(Skim::Candidate);
         }
@@ -300,13 +315,15 @@ impl Scanner {
         if let Some(pod) = form.pod_in(batch) {
             batch.saw(pod, place.time);
         }
-        Some(Skim::Clean)
+        Some(Skim::Clean { was_ahead })
     }
 
     /// Gathers an entry, or holds it back until the rest of its line comes.
     fn take_in(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, entry: Entry<'_>, scanned: &mut Scanned) {
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
-        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, entry.time()) };
+        let (time, was_ahead) = owned.date(record, entry.time(), &self.clock);
+        scanned.was_ahead |= was_ahead;
+        let place = Place { slot: slot.0, offset: record.offset, time };
         let mut cuts = Vec::new();
         let entry = match entry {
             Entry::Log(log) => {
@@ -431,24 +448,25 @@ impl Owned {
         self.ended = false;
     }
 
-    /// The entry's event time: its own, else Kafka's, else that of the record before. A time that lies ahead of Kafka's
-    /// is a clock gone wrong: it must not drag the watermark into the future.
-    fn date(&mut self, record: &Record<'_>, own: Option<Timestamp>) -> Timestamp {
-        let plausible = |time: &Timestamp| record.timestamp.is_none_or(|written| time.since(written) <= MAX_AHEAD);
-        let time = own.filter(plausible).or(record.timestamp).or(self.newest).unwrap_or_default();
+    /// The entry's event time: its own, else Kafka's, else that of the record before; and whether one of them was from
+    /// the future.
+    fn date(&mut self, record: &Record<'_>, own: Option<Timestamp>, clock: &Clock) -> (Timestamp, bool) {
+        let dated = clock.date(own, record.timestamp);
+        let time = dated.time.or(self.newest).unwrap_or_default();
         self.advance_to(time);
-        self.written = self.written.max(record.timestamp);
-        time
+        self.written = self.written.max(record.timestamp.and_then(|time| clock.written(Some(time))));
+        (time, dated.was_ahead)
     }
 
     /// A record that says nothing still shows that time goes on: others must not wait for it. By how much the records
     /// were written after each other, not when: what is written now may tell of long ago.
-    fn date_unread(&mut self, record: &Record<'_>) {
-        let passed = record.timestamp.zip(self.written).map(|(now, before)| now.since(before));
+    fn date_unread(&mut self, record: &Record<'_>, clock: &Clock) {
+        let written = record.timestamp.and_then(|time| clock.written(Some(time)));
+        let passed = written.zip(self.written).map(|(now, before)| now.since(before));
         if let (Some(passed), Some(newest)) = (passed, self.newest) {
             self.advance_to(newest.saturating_add(passed));
         }
-        self.written = self.written.max(record.timestamp);
+        self.written = self.written.max(written);
     }
 
     fn advance_to(&mut self, time: Timestamp) {

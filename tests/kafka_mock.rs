@@ -5,13 +5,14 @@ mod support;
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Producer, Start};
 use faultline::report::Report;
 use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
+use faultline::time::Timestamp;
 use rdkafka::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -325,6 +326,32 @@ fn the_stream_goes_on_without_the_dead_letter_topic() {
     running.join().unwrap();
     assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(1));
     assert_eq!(metrics.dead_letters_lost.get(), 1);
+}
+
+#[test]
+fn records_from_the_future_count_as_of_now() {
+    let (_mock, brokers) = mock();
+    let year_ms = 365 * 24 * 3600 * 1000;
+    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let record = |ahead_ms: i64, written_ms: i64| Put {
+        timestamp_ms: Some(now_ms + written_ms),
+        ..Put::value(format!(r#"{{"log":"x","time":"{}"}}"#, Timestamp::from_millis(now_ms + ahead_ms)))
+    };
+    produce(
+        &brokers,
+        "container-logs",
+        [record(0, 0), record(year_ms, 0), record(year_ms, year_ms), record(0, year_ms)],
+    );
+    let mut config = config(&brokers);
+    config.scanner.limits.max_ahead = Duration::from_secs(600);
+    let running = Running::start(config, Arc::default(), Stages { scan: true, correlate: false }, true);
+    let metrics = Arc::clone(&running.metrics);
+    running.join().unwrap();
+    assert_eq!(metrics.future_records.get(), 2);
+    let reports = read_until(&brokers, "faultline.reports", 2, |got| got.len() >= 3);
+    let reports = reports.iter().map(|got| serde_json::from_slice::<Report>(got.value.as_deref().unwrap()).unwrap());
+    let newest = reports.flat_map(|report| report.partitions).filter_map(|progress| progress.watermark).max().unwrap();
+    assert!(newest.as_millis() < now_ms + 600_000, "{newest}");
 }
 
 fn gauge(running: &Running, line: &str) -> bool {

@@ -88,6 +88,7 @@ impl<'s> ScanStage<'s> {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
+        self.work.set_clock();
         let wait = self.work.poll_time(POLL);
         // Read once for all records of a call.
         let mut now = None;

@@ -310,6 +310,7 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("joined_bytes", &mut batch.joined_bytes, |item| item.bytes(0..=1 << 26));
     section.read("open_lines", &mut batch.open_lines, |item| item.number(1..=100_000));
     section.read("known_bytes", &mut batch.known_bytes, |item| item.bytes(1 << 16..=1 << 36));
+    section.read("max_ahead", &mut batch.max_ahead, |item| item.duration_within(SECOND..=WEEK));
     section.read("join_within", &mut batch.join_within, |item| item.duration_within(SECOND..=HOUR));
     let state = &mut settings.correlator.limits;
     section.read("nodes", &mut state.nodes, |item| item.number(1..=MANY));

@@ -144,6 +144,7 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.bytes("joined_bytes", batch.joined_bytes);
     yaml.plain("open_lines", batch.open_lines);
     yaml.duration("join_within", batch.join_within);
+    yaml.duration("max_ahead", batch.max_ahead);
     yaml.bytes("known_bytes", batch.known_bytes);
     let state = &settings.correlator.limits;
     yaml.plain("nodes", state.nodes);

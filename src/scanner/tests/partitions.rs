@@ -42,6 +42,22 @@ fn a_clock_ahead_of_kafkas_does_not_drag_the_watermark() {
 }
 
 #[test]
+fn kafkas_own_time_is_held_against_the_clock() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    scanner.set_clock(at(100));
+    scan(&mut scanner, slot, 0, 90, Some(365 * 24 * 3600));
+    assert_eq!(scanner.newest(slot), Some(at(90)), "its own time can be");
+    scan(&mut scanner, slot, 1, 365 * 24 * 3600, Some(365 * 24 * 3600));
+    assert_eq!(scanner.newest(slot), Some(at(100)));
+    // What cannot be read moves time on by what passed, and by no more than the clock says.
+    scanner.set_clock(at(103));
+    let garbage = Record { offset: 2, timestamp: Some(at(365 * 24 * 3600)), value: None };
+    assert!(scanner.scan(&matcher(), slot, &garbage).is_err());
+    assert_eq!(scanner.newest(slot), Some(at(103)));
+}
+
+#[test]
 fn records_that_say_nothing_hold_nobody_up() {
     let mut scanner = scanner();
     let slot = assign(&mut scanner, 0);

@@ -22,6 +22,7 @@ use crate::service::{Error, Shared, dead_letter, wall_clock};
 use crate::time::Timestamp;
 
 const REJECTED_LOG_EVERY: Duration = Duration::from_secs(10);
+const FUTURE_LOG_EVERY: Duration = Duration::from_secs(60);
 /// As good as for ever, and still an instant that can be computed.
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -39,6 +40,7 @@ pub(in crate::service) struct Work<'s> {
     flushed: Instant,
     first_record: Option<Instant>,
     rejected_log: RateLimit,
+    future_log: RateLimit,
     /// Something could not be handed over before the stop: nothing more may be committed.
     incomplete: bool,
 }
@@ -92,6 +94,7 @@ impl<'s> Work<'s> {
             flushed: Instant::now(),
             first_record: None,
             rejected_log: RateLimit::new(REJECTED_LOG_EVERY),
+            future_log: RateLimit::new(FUTURE_LOG_EVERY),
             incomplete: false,
         }
     }
@@ -142,6 +145,9 @@ impl<'s> Work<'s> {
                 if scanned.forgot {
                     self.shared.limit_hit("known_bytes");
                 }
+                if scanned.was_ahead {
+                    self.note_future(message);
+                }
                 if scanned.cut_lines > 0 {
                     self.shared.limit_hit("open_lines");
                 }
@@ -149,6 +155,22 @@ impl<'s> Work<'s> {
             }
             Err(rejected) => self.reject(message, &rejected),
         }
+    }
+
+    fn note_future(&mut self, message: &impl Message) {
+        self.shared.metrics.future_records.inc();
+        if let Some(left_out) = self.future_log.allow(Instant::now()) {
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            warn!(
+                left_out,
+                "record {topic}[{partition}]@{offset} is of the future; it counts as of when it was written"
+            );
+        }
+    }
+
+    /// To be called once for all records that are read at about the same time.
+    pub fn set_clock(&mut self) {
+        self.scanner.set_clock(wall_clock());
     }
 
     fn find(&mut self, topic: &str, partition: i32) -> Option<usize> {
