@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::Alert;
 use crate::localizer::Priors;
 use crate::report::{ChangeKind, Match, Report};
@@ -23,10 +25,13 @@ mod inventory;
 mod reconcile;
 mod remedy;
 mod rule_change;
+mod saved;
 mod standing;
 mod story;
 mod watermark;
 mod window;
+
+pub use saved::{LAYOUT, Unusable};
 
 pub use explained::{
     Comparison, Explained, LeftOut, Manner, Reason, Speaker, State, VerdictSetting, Witness, Witnesses,
@@ -141,8 +146,7 @@ pub struct Correlator {
     inventory: Inventory,
     failures: Failures,
     windows: BTreeMap<WindowKey, SlidingWindow>,
-    /// By event and rule: several rules may match one event.
-    event_counts: BTreeMap<(Arc<str>, Arc<str>), EventSeen>,
+    event_counts: BTreeMap<EventKey, EventSeen>,
     incidents: BTreeMap<String, Incident>,
     /// When the watch began.
     began: Option<Timestamp>,
@@ -155,18 +159,21 @@ pub struct Correlator {
 /// dozen seconds, and few of its updates get lost.
 const OLD_EVENT_COUNT: u32 = 5;
 
+/// Event and rule: several rules may match one event.
+type EventKey = (Arc<str>, Arc<str>);
+
 /// Node (`None` where no record told it) and rule.
 type WindowKey = (Option<Arc<str>>, Arc<str>);
 
 /// The cumulative count of a Kubernetes event when it was last seen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct EventSeen {
     count: u32,
     at: Timestamp,
 }
 
 /// The oldest event times of the first reports.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Beginning {
     logged: Option<Timestamp>,
     told: Option<Timestamp>,

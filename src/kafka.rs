@@ -14,7 +14,9 @@ mod consumer;
 mod link;
 mod producer;
 mod rate_limit;
+mod reader;
 mod record_queue;
+mod transaction;
 
 pub use client::{Connection, Limits};
 pub use cluster::{Cluster, TopicSpec, Topics};
@@ -22,7 +24,9 @@ pub use consumer::{Consumer, Event, FetchState, Fetching, Start};
 pub use link::Link;
 pub use producer::{Delivery, Outgoing, Producer, Ticket};
 pub use rate_limit::RateLimit;
+pub use reader::{ReadFrom, read_to_end};
 pub use record_queue::{Fetched, raw_headers};
+pub use transaction::{Step, Transaction};
 
 /// What is wrong, in words for the person who runs faultline.
 #[derive(Clone, PartialEq, Eq, Debug)]

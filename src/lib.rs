@@ -17,6 +17,7 @@
 
 // Core: no clock, no I/O, no logging.
 pub mod alert;
+pub mod checksum;
 pub mod codes;
 pub mod correlator;
 pub mod decode;
@@ -30,6 +31,7 @@ pub mod report;
 pub mod ruleset;
 pub mod scanner;
 pub mod scenario;
+pub mod shard;
 pub mod signature;
 pub mod simulator;
 pub mod template;

@@ -19,6 +19,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::{Evidence, Scope, Suspect};
 
 mod account;
@@ -38,7 +40,7 @@ pub use what_if::{Change, MOST_RUNNING, Setting, WhatIf, what_if};
 /// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not. Pods that did not and
 /// have the same in common with failing ones may be counted together; what they share with no failing pod is then
 /// left out, the workload an empty name.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Exposed {
     /// `namespace/name`.
     pub pod: Arc<str>,
@@ -116,7 +118,7 @@ pub struct Population {
 }
 
 /// A hypothesis with its share of the probability.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ranked {
     pub suspect: Suspect,
     pub probability: f64,

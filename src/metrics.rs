@@ -60,6 +60,11 @@ pub struct StageLabel {
     pub stage: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    pub outcome: &'static str,
+}
+
 /// All metrics of one process.
 pub struct Metrics {
     registry: Registry,
@@ -85,6 +90,9 @@ pub struct Metrics {
     pub paused: Family<StageLabel, Level>,
     pub partitions: Family<StageLabel, Level>,
     pub exactly_once: Level,
+    pub transactions: Family<OutcomeLabel, Count>,
+    pub snapshots: Family<OutcomeLabel, Count>,
+    pub snapshot_bytes: Level,
     pub rules: Level,
     pub rules_reloaded: Count,
     pub rules_reload_failed: Count,
@@ -123,6 +131,9 @@ impl Default for Metrics {
             paused: Family::default(),
             partitions: Family::default(),
             exactly_once: Level::default(),
+            transactions: Family::default(),
+            snapshots: Family::default(),
+            snapshot_bytes: Level::default(),
             rules: Level::default(),
             rules_reloaded: Count::default(),
             rules_reload_failed: Count::default(),
@@ -192,6 +203,22 @@ impl Metrics {
         registry.register("evaluations", "Times that windows were evaluated", self.evaluations.clone());
         registry.register("alerts", "Alerts that were written", self.alerts.clone());
         registry.register("state", "Entries of the correlator's state", self.state.clone());
+        registry.register(
+            "transactions",
+            "Transactions of the correlate stage, by what became of them",
+            self.transactions.clone(),
+        );
+        registry.register(
+            "snapshots",
+            "Snapshots of the correlate stage's state: written, restored, unusable, or absent when one was looked for",
+            self.snapshots.clone(),
+        );
+        registry.register_with_unit(
+            "snapshot",
+            "Size of the newest snapshot, before compression",
+            Unit::Bytes,
+            self.snapshot_bytes.clone(),
+        );
         registry.register_collector(Box::new(self.alert_latency.clone()));
     }
 

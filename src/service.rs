@@ -28,7 +28,6 @@ mod outbox;
 mod owned;
 mod reload;
 mod scan_stage;
-mod shard;
 mod shutdown;
 mod startup;
 mod vitals;

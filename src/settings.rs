@@ -83,6 +83,9 @@ pub struct InternalTopics {
     pub partitions: u16,
     pub replication_factor: u16,
     pub reports_retention: Duration,
+    /// A snapshot of the correlate stage's state is written after so long, or so many reports.
+    pub snapshot_interval: Duration,
+    pub snapshot_reports: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -129,6 +132,8 @@ pub struct Limits {
     /// What librdkafka holds fetched and not yet processed, and sent and not yet acknowledged. Bytes, per client.
     pub fetch_queue_bytes: usize,
     pub producer_queue_bytes: usize,
+    /// A snapshot is cut into messages of this size.
+    pub snapshot_chunk_bytes: usize,
 }
 
 /// Why there are no settings.
@@ -227,7 +232,7 @@ impl Default for Kafka {
         Kafka {
             brokers: "localhost:9092".to_owned(),
             group_id: "faultline".to_owned(),
-            exactly_once: false,
+            exactly_once: true,
             properties: BTreeMap::new(),
         }
     }
@@ -245,7 +250,13 @@ impl Default for Topics {
 
 impl Default for InternalTopics {
     fn default() -> Self {
-        InternalTopics { partitions: 4, replication_factor: 1, reports_retention: Duration::from_secs(24 * 3600) }
+        InternalTopics {
+            partitions: 4,
+            replication_factor: 1,
+            reports_retention: Duration::from_secs(24 * 3600),
+            snapshot_interval: Duration::from_secs(60),
+            snapshot_reports: 10_000,
+        }
     }
 }
 
@@ -271,6 +282,7 @@ impl Default for Limits {
             dead_letter_bytes: 900 << 10,
             fetch_queue_bytes: 64 << 20,
             producer_queue_bytes: 64 << 20,
+            snapshot_chunk_bytes: 512 << 10,
         }
     }
 }

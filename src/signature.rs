@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::checksum::fnv1a;
 use crate::codes::CodeTable;
 
 pub mod required;
@@ -49,6 +50,13 @@ impl Rule {
             && self.log == other.log
             && self.event == other.event
             && self.supersedes == other.supersedes
+    }
+
+    /// A checksum of what [`Rule::sees_the_same`] compares, for state that outlives the rule set. Stable over builds as
+    /// long as these types are.
+    pub fn sight(&self) -> u64 {
+        let Rule { accuses, log, event, supersedes, .. } = self;
+        fnv1a(format!("{accuses:?} {log:?} {event:?} {supersedes:?}").as_bytes())
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
-use faultline::service::Stages;
+use faultline::service::{Config, Stages};
 use support::{Broker, Got, Put, Running, committed, config, eventually, founding, produce, read_until};
 
 const START_MS: i64 = 1_795_000_000_000;
@@ -19,11 +19,16 @@ fn alerts(got: &[Got]) -> Vec<Alert> {
 
 #[test]
 fn the_founding_case_is_solved_and_told_once() {
+    [false, true].into_iter().for_each(the_founding_case);
+}
+
+fn the_founding_case(exactly_once: bool) {
     let Some(broker) = Broker::start() else { return };
     broker.create_topics(&[("container-logs", 2), ("kube-events", 1)]);
     produce(&broker.address, "kube-events", founding::events(START_MS));
     produce(&broker.address, "container-logs", founding::logs(START_MS));
-    let run = || Running::start(config(&broker.address), founding::rules(), Stages::ALL, true);
+    let config = || Config { exactly_once, ..config(&broker.address) };
+    let run = || Running::start(config(), founding::rules(), Stages::ALL, true);
     run().join().unwrap();
 
     let got = read_until(&broker.address, "alerts", 1, |got| !got.is_empty());
@@ -96,12 +101,12 @@ struct Process {
 }
 
 impl Process {
-    fn start(broker: &str, arguments: &[&str]) -> Self {
+    fn start(broker: &str, exactly_once: bool, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let http = SocketAddr::from(([127, 0, 0, 1], support::free_port()));
         std::fs::write(folder.path().join("rules.yaml"), founding::RULE).unwrap();
         let config = format!(
-            "kafka:\n  brokers: {broker}\n  properties: {{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"1000\"}}\n\
+            "kafka:\n  brokers: {broker}\n  exactly_once: {exactly_once}\n  properties: {{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"1000\"}}\n\
              rules: {}\nhttp: {{listen: {http}}}\nscan: {{flush_interval: 100ms, idle_after: 1s}}\n",
             folder.path().display()
         );
@@ -138,9 +143,13 @@ impl Drop for Process {
 
 #[test]
 fn a_killed_process_loses_nothing_and_sigterm_ends_it_well() {
+    [false, true].into_iter().for_each(a_killed_process);
+}
+
+fn a_killed_process(exactly_once: bool) {
     let Some(broker) = Broker::start() else { return };
     broker.create_topics(&[("container-logs", 2), ("kube-events", 1)]);
-    let mut killed = Process::start(&broker.address, &[]);
+    let mut killed = Process::start(&broker.address, exactly_once, &[]);
     produce(&broker.address, "kube-events", founding::events(START_MS));
     let logs = founding::logs(START_MS);
     let (before, after) = logs.split_at(logs.len() / 2);
@@ -150,7 +159,7 @@ fn a_killed_process_loses_nothing_and_sigterm_ends_it_well() {
     killed.child.kill().unwrap();
 
     produce(&broker.address, "container-logs", after.to_vec());
-    let mut next = Process::start(&broker.address, &[]);
+    let mut next = Process::start(&broker.address, exactly_once, &[]);
     let got = read_until(&broker.address, "alerts", 1, |got| !got.is_empty());
     let alert = &alerts(&got)[0];
     assert_eq!(alert.suspect, Suspect::Node(founding::NODE.into()), "{}", alert.summary);
@@ -159,7 +168,7 @@ fn a_killed_process_loses_nothing_and_sigterm_ends_it_well() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(next.exit_code(), Some(0));
 
-    let mut bounded = Process::start(&broker.address, &["--until-end"]);
+    let mut bounded = Process::start(&broker.address, exactly_once, &["--until-end"]);
     assert_eq!(bounded.exit_code(), Some(0));
     let all = read_until(&broker.address, "alerts", 1, |all| all.len() >= got.len());
     let ids: BTreeSet<&String> = all.iter().map(|got| &got.headers["faultline-alert-id"]).collect();

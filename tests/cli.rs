@@ -99,7 +99,7 @@ fn a_named_configuration_file_must_be_there() {
 
 #[test]
 fn everything_wrong_with_the_configuration_is_told_at_once() {
-    let file = "clustr: x\nwindows:\n  size: 10 minutes or so\nkafka:\n  exactly_once: true\n";
+    let file = "clustr: x\nwindows:\n  size: 10 minutes or so\nkafka:\n  exactly_once: maybe\n";
     let output = faultline(
         &["config", "show"],
         &[("config/faultline.yaml", file)],
@@ -109,7 +109,7 @@ fn everything_wrong_with_the_configuration_is_told_at_once() {
 faultline: invalid configuration
   config/faultline.yaml:1: unknown key `clustr`; did you mean `cluster`?
   config/faultline.yaml:3: windows.size: expected a time with its unit such as 500ms, 30s, 10m or 1h30m, found `10 minutes or so`
-  config/faultline.yaml:5: kafka.exactly_once: exactly-once is not there yet: this version is at-least-once; set it to false
+  config/faultline.yaml:5: kafka.exactly_once: expected true or false, found `maybe`
   environment FAULTLINE_KAFKA__BROKERS: kafka.brokers: expected host:port, several separated by commas, found `localhost`
 ";
     assert_fails(&output, 2, expected);

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that decide: values and explicit time in, values out. `src/NAME.rs` and all of `src/NAME/`.
-const CORE: [&str; 18] = [
+const CORE: [&str; 20] = [
     "alert",
+    "checksum",
     "codes",
     "correlator",
     "decode",
@@ -21,6 +22,7 @@ const CORE: [&str; 18] = [
     "ruleset",
     "scanner",
     "scenario",
+    "shard",
     "signature",
     "simulator",
     "template",

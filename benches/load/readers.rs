@@ -101,7 +101,7 @@ fn many(brokers: &str, group: &str, records: usize) {
 /// `faultline run`, with topics of its own.
 pub fn service(brokers: &str, name: &str, folder: &Path, arguments: &[&str]) -> Command {
     let config = format!(
-        "kafka: {{brokers: {brokers}, group_id: {name}, properties: {{session.timeout.ms: {SESSION_MS:?}, \
+        "kafka: {{brokers: {brokers}, group_id: {name}, exactly_once: false, properties: {{session.timeout.ms: {SESSION_MS:?}, \
          heartbeat.interval.ms: {HEARTBEAT_MS:?}}}}}\nrules: {}\nhttp: {{listen: off}}\n\
          inputs: [{{topics: [{}], kind: logs}}]\noutputs: [{{topic: {name}.alerts}}]\n\
          topics: {{reports: {name}.reports, state: {name}.state, dead_letter: {name}.dead}}\n",

@@ -74,6 +74,8 @@ fn demo() -> Result<(), Failure> {
         let mut settings = Settings { http: Http { listen: None }, ..Settings::default() };
         settings.cluster = "demo".to_owned();
         settings.kafka.brokers = broker.to_owned();
+        // The embedded broker's transactions do not work.
+        settings.kafka.exactly_once = false;
         // Nothing is lost when Ctrl-C ends it on the spot, also while it waits and after the service.
         Config { signals: false, ..service_config(&settings, "faultline-demo") }
     };

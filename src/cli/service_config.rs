@@ -17,9 +17,10 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
             .iter()
             .map(|input| Input { topics: input.topics.clone(), reading: input.reading.clone() })
             .collect(),
+        exactly_once: settings.kafka.exactly_once,
         reports: reports_topic(settings),
+        state: state_topic(settings),
         dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
-        reserved: vec![topic(settings, &settings.topics.state, &[("cleanup.policy", "compact")])],
         outputs: settings.outputs.iter().map(|output| Output { topic: topic(settings, &output.topic, &[]) }).collect(),
         scanner: settings.scanner_options(),
         correlator: settings.correlator,
@@ -33,6 +34,9 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
             dead_letter_bytes: settings.limits.dead_letter_bytes,
             shutdown_timeout: settings.shutdown_timeout,
             rules_reload_interval: settings.rules_reload_interval,
+            snapshot_interval: settings.internal_topics.snapshot_interval,
+            snapshot_reports: settings.internal_topics.snapshot_reports,
+            snapshot_chunk_bytes: settings.limits.snapshot_chunk_bytes,
             ..defaults
         },
         http_listen: settings.http.listen,
@@ -61,6 +65,18 @@ fn reports_topic(settings: &Settings) -> TopicSpec {
     topic(settings, &settings.topics.reports, &[("retention.ms", &retention), ("max.message.bytes", &message_size)])
 }
 
+/// Two snapshots a shard are needed; what is older is to go soon, since a restart reads all of it.
+fn state_topic(settings: &Settings) -> TopicSpec {
+    let segment = (64 << 20).to_string();
+    let options = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", &segment),
+        ("segment.ms", "600000"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+    ];
+    topic(settings, &settings.topics.state, &options)
+}
+
 fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec {
     let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     TopicSpec {
@@ -85,7 +101,7 @@ mod tests {
         assert_eq!(config.connection.properties["client.rack"], "r");
         assert_eq!(config.connection.limits.fetch_queue_kbytes, 3072);
         assert_eq!((config.reports.partitions, config.reports.settings["retention.ms"].as_str()), (7, "7200000"));
-        assert_eq!(config.reserved[0].settings["cleanup.policy"], "compact");
+        assert_eq!(config.state.settings["cleanup.policy"], "compact");
     }
 
     /// Bounds that both sides name have one default.

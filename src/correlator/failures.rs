@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::report::Match;
 use crate::time::Timestamp;
 
 use super::inventory::{PodKey, evict_oldest};
 
 /// What one rule saw on one pod or node.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RuleStat {
     pub matches: u64,
     pub first: Timestamp,
@@ -51,7 +53,7 @@ pub fn add_capture(captures: &mut Captures, name: &Arc<str>, value: &str, count:
 }
 
 /// A pod that matched rules that accuse pods, or a node under rules that accuse nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failing {
     /// Since it last ran well.
     pub first: Timestamp,
@@ -168,12 +170,13 @@ impl Failing {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failures {
     pub pods: BTreeMap<PodKey, Failing>,
     pub nodes: BTreeMap<Arc<str>, Failing>,
     /// When pods began to match a rule, for the rules' base rates: rule → times in the order of their arrival.
     onsets: BTreeMap<Arc<str>, VecDeque<Timestamp>>,
+    #[serde(skip)]
     pub evicted: u64,
 }
 

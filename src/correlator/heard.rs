@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// What is silent for longer than this may have been anything meanwhile.
 const LONG_SILENCE: Duration = Duration::from_secs(300);
 
 /// The newest stretch of records without a long silence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Heard {
     pub from: Timestamp,
     pub to: Timestamp,

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::{Suspect, Verdict};
+use crate::checksum::fnv1a;
 use crate::localizer::{Exposed, Ranked, covers};
 use crate::signature::Severity;
 use crate::time::Timestamp;
@@ -23,7 +26,7 @@ const PAUSE_GROWTH: u32 = 4;
 /// Kubelet's longest crash-loop back-off is 5 minutes; a pod that is silent between two attempts still fails.
 pub const CRASH_LOOP_PERIOD: Duration = Duration::from_secs(360);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Incident {
     pub dedup_key: String,
     pub suspect: Suspect,
@@ -38,12 +41,13 @@ pub struct Incident {
     pub rules: BTreeSet<Arc<str>>,
     pub notes: Vec<String>,
     /// What `best` comes from, if it is to be explained.
+    #[serde(skip)]
     pub grounds: Option<Arc<Grounds>>,
     /// What the last message said, for deciding about the next.
     told: Told,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Told {
     at: Timestamp,
     failing: usize,
@@ -166,10 +170,4 @@ pub fn dedup_key(cluster: &str, suspect: &Suspect) -> String {
     }
     let kept: String = key.chars().take(DEDUP_KEY_CHARS - 17).collect();
     format!("{kept}#{:016x}", fnv1a(key.as_bytes()))
-}
-
-/// FNV-1a, 64 bits: stable over builds and machines, which std's hasher is not.
-/// <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::names;
 use crate::report::{self, ChangeKind};
 use crate::time::Timestamp;
@@ -18,7 +20,7 @@ pub fn pod_key(namespace: &str, name: &str) -> PodKey {
     format!("{namespace}/{name}").into()
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PodFacts {
     pub name: Arc<str>,
     pub uid: Option<Arc<str>>,
@@ -65,7 +67,7 @@ impl PodFacts {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NodeFacts {
     pub pool: Option<Arc<str>>,
     /// Newest record that named it.
@@ -79,10 +81,11 @@ pub struct NodeFacts {
     pub removed: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Inventory {
     pub pods: BTreeMap<PodKey, PodFacts>,
     pub nodes: BTreeMap<Arc<str>, NodeFacts>,
+    #[serde(skip)]
     names: Names,
     /// Whether the scheduler's placements are among the records.
     pub sees_placements: bool,
@@ -90,14 +93,17 @@ pub struct Inventory {
     pub sees_events: bool,
     /// The newest record of any pod.
     newest: Timestamp,
+    #[serde(skip)]
     limits: Limits,
+    #[serde(skip)]
     pub evicted_pods: u64,
+    #[serde(skip)]
     pub evicted_nodes: u64,
 }
 
 /// Workloads, nodes and images, each kept once however many reports name it: a third of the memory, and two pods that
 /// have one in common are seen to at a glance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Names(BTreeSet<Arc<str>>);
 
 impl Names {
@@ -128,6 +134,17 @@ impl Inventory {
             evicted_pods: 0,
             evicted_nodes: 0,
         }
+    }
+
+    /// For a state that was saved: settings are not part of it, and names are to be shared again.
+    pub fn under(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        for pod in self.pods.values_mut() {
+            pod.workload = self.names.shared(&pod.workload);
+            let shared = [&mut pod.node, &mut pod.image].into_iter().flatten();
+            shared.for_each(|name| *name = self.names.shared(name));
+        }
+        self
     }
 
     /// A record spoke of the pod at `at`. Newer facts win; a fact that a record lacks is kept.

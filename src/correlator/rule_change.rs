@@ -28,6 +28,11 @@ impl Correlator {
             .filter(|old| self.rules.get(&old.id).is_some_and(|new| new.sees_the_same(old)))
             .map(|rule| &*rule.id)
             .collect();
+        self.forget_others(&unchanged);
+    }
+
+    /// Forgets what all but these rules saw.
+    pub(super) fn forget_others(&mut self, unchanged: &BTreeSet<&str>) {
         self.windows.retain(|(_, rule), _| unchanged.contains(&**rule));
         let incidents = &self.incidents;
         let is_told_pod = |pod: &PodKey| incidents.values().any(|incident| incident.members.contains_key(pod));

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::Partition;
 use crate::report::Progress;
 use crate::time::Timestamp;
 
 /// The cluster's watermark: the least of its partitions', without those that are idle, ended or abandoned.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Watermarks {
     partitions: BTreeMap<Partition, PartitionState>,
     current: Option<Timestamp>,
     newest: Option<Timestamp>,
     /// A partition that no report mentioned while event time went on by this much, and for [`ABANDON_REPORTS`], has lost
     /// its scanner for good (its topic was deleted, say) and holds nobody up any more.
+    #[serde(skip)]
     abandon_after: Duration,
     reports: u64,
 }
@@ -22,7 +25,7 @@ pub struct Watermarks {
 /// Scanners report about once a second; one that reads a backlog reports more often, so time alone does not tell.
 const ABANDON_REPORTS: u64 = 600;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct PartitionState {
     next: i64,
     watermark: Option<Timestamp>,
@@ -36,6 +39,11 @@ struct PartitionState {
 impl Watermarks {
     pub fn new(abandon_after: Duration) -> Self {
         Watermarks { partitions: BTreeMap::new(), current: None, newest: None, abandon_after, reports: 0 }
+    }
+
+    /// For a state that was saved: settings are not part of it.
+    pub fn abandoning_after(self, abandon_after: Duration) -> Self {
+        Watermarks { abandon_after, ..self }
     }
 
     /// Takes in one partition's progress and returns its high-water offset before: what lies below it has been seen.

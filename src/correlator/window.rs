@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// Counts matches and distinct pods over any span of whole slides up to the window's size.
 ///
 /// A pane `i` holds the matches with `i * slide <= time < (i + 1) * slide`; a window that ends at a slide boundary is
 /// a run of panes, so that the counts are exact. Spans that are no multiple of the slide are rounded up to one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SlidingWindow {
     panes: VecDeque<Pane>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pane {
     index: i64,
     matches: u64,

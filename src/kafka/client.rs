@@ -75,6 +75,29 @@ impl Connection {
         self.with_operator_wishes(config)
     }
 
+    /// For reading a partition to its end, outside of any group.
+    pub(super) fn reader(&self, group: &str) -> ClientConfig {
+        let mut config = self.consumer(group);
+        config
+            .set("enable.partition.eof", "true")
+            .set("statistics.interval.ms", "0")
+            // An end is seen where a fetch brings nothing.
+            .set("fetch.wait.max.ms", "10");
+        config
+    }
+
+    /// A producer of transactions that the broker aborts after `timeout`.
+    pub(super) fn transactional(&self, id: &str, timeout: Duration) -> ClientConfig {
+        let mut config = self.producer();
+        let timeout = timeout.as_millis().to_string();
+        config
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", &timeout)
+            // No longer than its transaction lives.
+            .set("message.timeout.ms", &timeout);
+        config
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.common();
         config

@@ -128,7 +128,8 @@ fn created(result: Result<String, (String, RDKafkaErrorCode)>) -> Result<String,
     }
 }
 
-struct LinkContext(Arc<Link>);
+/// For clients that only need to say how the brokers are.
+pub(super) struct LinkContext(pub(super) Arc<Link>);
 
 impl ClientContext for LinkContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol,
+};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
@@ -62,6 +64,17 @@ pub enum Start {
     /// Where the group left off; without a commit, at the beginning.
     Committed,
     Beginning,
+    At(i64),
+}
+
+impl From<Start> for Offset {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Committed => Offset::Invalid,
+            Start::Beginning => Offset::Beginning,
+            Start::At(next) => Offset::Offset(next),
+        }
+    }
 }
 
 /// How records are handed over.
@@ -192,14 +205,18 @@ impl Consumer {
     /// # Errors
     /// When librdkafka refuses, which is a defect.
     pub fn assign(&self, partitions: &[Partition], start: Start) -> Result<(), Error> {
-        let offset = match start {
-            Start::Committed => Offset::Invalid,
-            Start::Beginning => Offset::Beginning,
-        };
+        self.assign_each(&partitions.iter().map(|partition| (partition.clone(), start)).collect::<Vec<_>>())
+    }
+
+    /// [`Consumer::assign`] with a start for each.
+    ///
+    /// # Errors
+    /// As [`Consumer::assign`].
+    pub fn assign_each(&self, starts: &[(Partition, Start)]) -> Result<(), Error> {
         if let Some(records) = &self.records {
-            partitions.iter().try_for_each(|p| records.attach(&p.topic, p.partition))?;
+            starts.iter().try_for_each(|(p, _)| records.attach(&p.topic, p.partition))?;
         }
-        let list = list(partitions.iter().map(|partition| (partition, offset)))?;
+        let list = list(starts.iter().map(|(partition, start)| (partition, Offset::from(*start))))?;
         self.client().context().take(self.client(), &list).map_err(|e| Error::from_kafka("taking partitions over", &e))
     }
 
@@ -213,6 +230,27 @@ impl Consumer {
             .context()
             .release(self.client(), &list)
             .map_err(|e| Error::from_kafka("giving partitions back", &e))
+    }
+
+    /// Goes on reading a partition that is owned from elsewhere; what was fetched ahead is dropped.
+    ///
+    /// # Errors
+    /// When the partition is not owned, or librdkafka takes longer than `timeout`.
+    pub fn seek(&self, partition: &Partition, start: Start, timeout: Duration) -> Result<(), Error> {
+        self.client()
+            .seek(&partition.topic, partition.partition, start.into(), timeout)
+            .map_err(|e| Error::from_kafka(format_args!("going back in {partition}"), &e))
+    }
+
+    /// What a transaction needs to commit the offset of the next record on behalf of the group.
+    pub(super) fn offset_of(
+        &self,
+        partition: &Partition,
+        next: i64,
+    ) -> Result<(TopicPartitionList, ConsumerGroupMetadata), Error> {
+        let list = list(std::iter::once((partition, Offset::Offset(next))))?;
+        let group = self.client().group_metadata();
+        Ok((list, group.ok_or_else(|| Error::new(format!("not a member of group `{}`", self.group)))?))
     }
 
     /// Whether the group took the partitions away already; committing their offsets would be refused.

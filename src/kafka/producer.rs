@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
@@ -27,7 +27,7 @@ pub struct Ticket {
     pub best_effort: bool,
 }
 
-/// A message to send. Without partition its key decides; without key too, any partition.
+/// A message to send. Without a partition the key says which; without a key, any.
 #[derive(Clone, Debug, Default)]
 pub struct Outgoing<'a> {
     pub topic: &'a str,
@@ -67,12 +67,29 @@ impl Producer {
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub fn new(connection: &Connection, link: Arc<Link>) -> Result<Self, Error> {
+        Self::with(&connection.producer(), link, false)
+    }
+
+    /// A producer whose fatal errors its owner handles.
+    pub(super) fn transactional(
+        connection: &Connection,
+        id: &str,
+        timeout: Duration,
+        link: Arc<Link>,
+    ) -> Result<Self, Error> {
+        Self::with(&connection.transactional(id, timeout), link, true)
+    }
+
+    fn with(config: &ClientConfig, link: Arc<Link>, may_break: bool) -> Result<Self, Error> {
         let (sender, deliveries) = mpsc::channel();
-        let inner = connection
-            .producer()
-            .create_with_context(Context { link, deliveries: sender })
+        let inner = config
+            .create_with_context(Context { link, deliveries: sender, may_break })
             .map_err(|e| Error::from_kafka("kafka settings", &e))?;
         Ok(Producer { inner, deliveries })
+    }
+
+    pub(super) fn inner(&self) -> &ThreadedProducer<Context> {
+        &self.inner
     }
 
     /// Queues a message. With the queue full it waits for room as long as `go_on` says so; returns whether it was queued.
@@ -110,9 +127,11 @@ impl Producer {
     }
 }
 
-struct Context {
+pub(super) struct Context {
     link: Arc<Link>,
     deliveries: Sender<Delivery>,
+    /// Whether the process goes on when this client cannot.
+    may_break: bool,
 }
 
 impl ClientContext for Context {
@@ -121,7 +140,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.link.on_error(&error, reason);
+        let is_fatal = error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal);
+        if !(is_fatal && self.may_break) {
+            self.link.on_error(&error, reason);
+        }
     }
 }
 

@@ -16,10 +16,12 @@ pub struct Config {
     /// The scan stage's group; the correlate stage's is the same with `-correlate`.
     pub group_id: String,
     pub inputs: Vec<Input>,
+    /// Whether alerts, reports' offsets and snapshots go in one transaction.
+    pub exactly_once: bool,
     pub reports: TopicSpec,
+    /// Snapshots of the correlate stage's state.
+    pub state: TopicSpec,
     pub dead_letter: TopicSpec,
-    /// Further topics to create when missing, which this version does not write to.
-    pub reserved: Vec<TopicSpec>,
     pub outputs: Vec<Output>,
     pub scanner: scanner::Options,
     pub correlator: correlator::Options,
@@ -62,6 +64,13 @@ pub struct Limits {
     pub dead_letter_bytes: usize,
     /// How often the correlate stage commits.
     pub commit_interval: Duration,
+    /// After this the broker aborts a transaction that was left open, which holds up all readers of the alerts meanwhile.
+    pub transaction_timeout: Duration,
+    /// A snapshot of a reports partition's state is written after so long, or so many reports, whichever comes first.
+    pub snapshot_interval: Duration,
+    pub snapshot_reports: u64,
+    /// A snapshot is cut into messages of this size.
+    pub snapshot_chunk_bytes: usize,
     /// How long a rebalance waits for what is on its way.
     pub revoke_timeout: Duration,
     /// How long a stop may take.
@@ -85,6 +94,10 @@ impl Default for Limits {
             report_bytes: 900 << 10,
             dead_letter_bytes: 900 << 10,
             commit_interval: Duration::from_secs(1),
+            transaction_timeout: Duration::from_secs(10),
+            snapshot_interval: Duration::from_secs(60),
+            snapshot_reports: 10_000,
+            snapshot_chunk_bytes: 512 << 10,
             revoke_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(25),
             connect_timeout: Duration::from_secs(30),
@@ -105,7 +118,7 @@ impl Config {
 
     /// Every topic that faultline writes to, so that it creates them when they are missing.
     pub(super) fn own_topics(&self) -> Vec<TopicSpec> {
-        let internal = [&self.reports, &self.dead_letter].into_iter().chain(&self.reserved);
+        let internal = [&self.reports, &self.state, &self.dead_letter].into_iter();
         internal.chain(self.outputs.iter().map(|output| &output.topic)).cloned().collect()
     }
 }
@@ -195,9 +208,10 @@ pub(super) mod tests {
             connection,
             group_id: "faultline".to_owned(),
             inputs,
+            exactly_once: false,
             reports: topic("faultline.reports"),
+            state: topic("faultline.state"),
             dead_letter: topic("faultline.dead-letter"),
-            reserved: Vec::new(),
             outputs: vec![Output { topic: topic("alerts") }],
             scanner: scanner::Options { cluster: "default".into(), limits: Default::default(), prefilter: true },
             correlator: Default::default(),

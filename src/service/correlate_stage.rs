@@ -1,12 +1,13 @@
 //! The correlate stage's shell: reports in, alerts out, the reports' offsets committed when the alerts are acknowledged.
 //!
-//! State is rebuilt from the reports that the topic retains: a partition is read from its beginning, and up to the
-//! committed offset what the correlator says is not sent again. The correlator is deterministic, so it says the same.
+//! Alerts, offsets and snapshots of the state go in transactions (`transactions`), or, with `exactly_once: false`, offsets
+//! are committed when the alerts are acknowledged. A partition that is taken over begins with its newest snapshot, else
+//! with the first report that the topic retains (`restore`); up to the committed offset what the correlator says is not
+//! sent again. The correlator is deterministic, so it says the same.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::bounded::Bounded;
 use super::startup::Targets;
@@ -15,14 +16,17 @@ use crate::kafka::{Consumer, Event, FetchState, Fetching, Producer, Start};
 use crate::metrics::StageLabel;
 use crate::record::Partition;
 
+mod measures;
+mod restore;
+mod transactions;
 mod work;
 
+use restore::restore;
 use work::Work;
 
 const POLL: Duration = Duration::from_millis(50);
 /// How long fetching may be held up before it is stopped.
 const ROOM_WAIT: Duration = Duration::from_millis(250);
-const COMMITTED_TIMEOUT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 const LABEL: StageLabel = StageLabel { stage: "correlate" };
 
@@ -62,6 +66,12 @@ impl<'s> CorrelateStage<'s> {
 
     /// Runs until the wish to stop, the end of a bounded run, or an error that waiting does not mend.
     pub fn run(mut self) -> Result<Ended, Error> {
+        let exactly_once = self.shared.config.exactly_once;
+        self.shared.metrics.exactly_once.set(i64::from(exactly_once));
+        match exactly_once {
+            true => info!("exactly-once: alerts and offsets are written in transactions"),
+            false => info!("at-least-once: an alert may be written again, with the same id"),
+        }
         let ended = loop {
             self.shared.correlate.beat();
             // In a bounded run the scan stage ends first, by telling how far it wrote.
@@ -85,6 +95,7 @@ impl<'s> CorrelateStage<'s> {
         }
         let Some(bounded) = self.bounded.as_mut().filter(|_| self.joined) else { return false };
         bounded.is_reached(&self.consumer, |partition, target| self.work.standing(partition, target))
+            && self.work.is_committed()
     }
 
     /// What was there at the start, and what the scan stage added to it, once it has told.
@@ -100,14 +111,17 @@ impl<'s> CorrelateStage<'s> {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
-        match self.consumer.poll(POLL)? {
+        match self.consumer.poll(self.work.poll_time(POLL))? {
             Some(Event::Message(message)) => self.work.read(&message)?,
             Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
             Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
             Some(Event::Progress(states)) => self.on_progress(states),
             None => {}
         }
+        self.work.save_if_due()?;
         self.work.seal_if_due();
+        self.work.commit_if_due(&self.consumer);
+        self.work.mend(&self.consumer)?;
         if !self.paused && !self.work.has_room() {
             self.work.wait_for_room(ROOM_WAIT)?;
         }
@@ -128,14 +142,14 @@ impl<'s> CorrelateStage<'s> {
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.joined = true;
-        let Some(committed) = self.committed(partitions) else {
+        let fresh = partitions.iter().map(|partition| (partition.clone(), None)).collect();
+        let Some(restored) = restore(self.shared, &self.consumer, fresh)? else {
             // The stop came first; the assignment must be answered all the same.
             return Ok(self.consumer.assign(partitions, Start::Committed)?);
         };
-        for partition in partitions {
-            self.work.take(partition, committed.get(partition).copied().unwrap_or(0));
-        }
-        self.consumer.assign(partitions, Start::Beginning)?;
+        let starts: Vec<_> = restored.iter().map(|(partition, restored)| (partition.clone(), restored.start)).collect();
+        restored.into_iter().for_each(|(partition, restored)| _ = self.work.take(&partition, restored));
+        self.consumer.assign_each(&starts)?;
         if self.paused {
             self.consumer.pause(partitions.iter())?;
         }
@@ -143,24 +157,12 @@ impl<'s> CorrelateStage<'s> {
         Ok(())
     }
 
-    /// Asks until the coordinator answers. `None`: the wish to stop came first.
-    fn committed(&self, partitions: &[Partition]) -> Option<BTreeMap<Partition, i64>> {
-        if partitions.is_empty() {
-            return Some(BTreeMap::new());
-        }
-        while self.shared.keep_trying(&self.shared.correlate) {
-            match self.consumer.committed(partitions, COMMITTED_TIMEOUT) {
-                Ok(committed) => return Some(committed.into_iter().collect()),
-                Err(error) => debug!("{error}; asking again"),
-            }
-        }
-        None
-    }
-
     fn on_revoked(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         if !self.consumer.lost() {
+            let timeout = self.shared.config.limits.revoke_timeout;
+            self.work.commit_all(&self.consumer, partitions, Instant::now() + timeout);
             self.work.seal();
-            let done = self.work.wait(self.shared.config.limits.revoke_timeout)?;
+            let done = self.work.wait(timeout)?;
             self.commit_and_wait(&done);
         }
         for partition in partitions {
@@ -202,6 +204,9 @@ impl<'s> CorrelateStage<'s> {
 
     fn finish(mut self, ended: Ended) -> Result<Ended, Error> {
         let deadline = Instant::now() + self.shared.stop_timeout();
+        let partitions: Vec<Partition> = self.work.partitions().cloned().collect();
+        let patience = if ended == Ended::AtTheEnd { Instant::now() + LONG } else { deadline };
+        self.work.commit_all(&self.consumer, &partitions, patience);
         self.work.seal();
         let done = match ended {
             Ended::Stopped => self.work.wait(deadline.saturating_duration_since(Instant::now()))?,

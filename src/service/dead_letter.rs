@@ -89,6 +89,7 @@ fn letter<'a>(topic: &'a str, record: &Original<'a>, reason: &str, detail: &str,
     let headers = original.unwrap_or_else(|| OwnedHeaders::new_with_capacity(added.len()));
     let headers = added.into_iter().fold(headers, |headers, (key, value)| headers.insert(Header { key, value }));
     Outgoing {
+        partition: None,
         topic,
         key,
         value: value.map(|value| &value[..value.len().min(room)]),

@@ -61,12 +61,7 @@ fn within<'a>(parent: &mut Section<'a>, key: &'static str, read: impl FnOnce(&mu
 fn kafka(section: &mut Section<'_>, kafka: &mut Kafka) {
     section.read("brokers", &mut kafka.brokers, brokers);
     section.read("group_id", &mut kafka.group_id, |item| item.filled_text());
-    section.read("exactly_once", &mut kafka.exactly_once, |item| {
-        if item.boolean()? {
-            item.error("exactly-once is not there yet: this version is at-least-once; set it to false");
-        }
-        Some(false)
-    });
+    section.read("exactly_once", &mut kafka.exactly_once, |item| item.boolean());
     section.read("properties", &mut kafka.properties, |item| {
         let mut all = BTreeMap::new();
         for (name, item) in item.entries()? {
@@ -185,6 +180,8 @@ fn internal_topics(section: &mut Section<'_>, internal: &mut InternalTopics) {
     section.read("partitions", &mut internal.partitions, |item| item.number(1..=1000));
     section.read("replication_factor", &mut internal.replication_factor, |item| item.number(1..=100));
     section.read("reports_retention", &mut internal.reports_retention, |item| item.duration_within(HOUR..=WEEK));
+    section.read("snapshot_interval", &mut internal.snapshot_interval, |item| item.duration_within(SECOND..=HOUR));
+    section.read("snapshot_reports", &mut internal.snapshot_reports, |item| item.number(1..=100_000_000));
 }
 
 fn outputs(item: &Item<'_>) -> Option<Vec<Output>> {
@@ -329,6 +326,7 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("dead_letter_bytes", &mut service.dead_letter_bytes, |item| item.bytes(16 << 10..=15 << 20));
     section.read("fetch_queue_bytes", &mut service.fetch_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
     section.read("producer_queue_bytes", &mut service.producer_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
+    section.read("snapshot_chunk_bytes", &mut service.snapshot_chunk_bytes, |item| item.bytes(1 << 10..=1 << 23));
 }
 
 /// One use of a topic, for telling two of them apart.

@@ -100,6 +100,8 @@ fn topics(yaml: &mut Yaml, settings: &Settings) {
     yaml.plain("partitions", settings.internal_topics.partitions);
     yaml.plain("replication_factor", settings.internal_topics.replication_factor);
     yaml.duration("reports_retention", settings.internal_topics.reports_retention);
+    yaml.duration("snapshot_interval", settings.internal_topics.snapshot_interval);
+    yaml.plain("snapshot_reports", settings.internal_topics.snapshot_reports);
     yaml.end();
 }
 
@@ -163,6 +165,7 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.bytes("dead_letter_bytes", service.dead_letter_bytes);
     yaml.bytes("fetch_queue_bytes", service.fetch_queue_bytes);
     yaml.bytes("producer_queue_bytes", service.producer_queue_bytes);
+    yaml.bytes("snapshot_chunk_bytes", service.snapshot_chunk_bytes);
     yaml.end();
 }
 

@@ -4,6 +4,7 @@
 
 pub mod config_map;
 pub mod founding;
+pub mod transactional;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -64,9 +65,10 @@ pub fn config(brokers: &str) -> Config {
         },
         group_id: "faultline".to_owned(),
         inputs: vec![input("container-logs", Expect::Logs), input("kube-events", Expect::Events)],
+        exactly_once: false,
         reports: topic("faultline.reports", 2),
+        state: topic("faultline.state", 2),
         dead_letter: topic("faultline.dead-letter", 1),
-        reserved: Vec::new(),
         outputs: vec![Output { topic: topic("alerts", 1) }],
         scanner: scanner::Options { cluster: "test".into(), limits, prefilter: true },
         correlator: faultline::correlator::Options::default(),
@@ -136,6 +138,14 @@ impl Drop for Running {
     }
 }
 
+/// Creates topics with these numbers of partitions.
+pub fn create_topics(brokers: &str, topics: &[(&str, i32)]) {
+    let connection = config(brokers).connection;
+    let cluster = kafka::Cluster::new(&connection, kafka::Link::new(brokers)).expect("a client");
+    let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| topic(name, *partitions)).collect();
+    cluster.create_missing(&specs, &BTreeMap::new()).expect("topics are created");
+}
+
 /// A record to produce.
 #[derive(Clone, Debug, Default)]
 pub struct Put {
@@ -197,16 +207,21 @@ impl Got {
     }
 }
 
-fn client(brokers: &str, group: &str) -> BaseConsumer {
-    ClientConfig::new()
+/// A consumer of committed records.
+pub fn client(brokers: &str, group: &str) -> BaseConsumer {
+    client_config(brokers, group).create().expect("a consumer")
+}
+
+pub fn client_config(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", brokers)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
-        .set("fetch.queue.backoff.ms", "10")
-        .create()
-        .expect("a consumer")
+        .set("fetch.queue.backoff.ms", "10");
+    config
 }
 
 /// Reads the topic from its beginning until `enough` says so.
@@ -297,11 +312,7 @@ impl Broker {
     }
 
     pub fn create_topics(&self, topics: &[(&str, i32)]) {
-        let connection = config(&self.address).connection;
-        let link = kafka::Link::new(&self.address);
-        let cluster = kafka::Cluster::new(&connection, link).expect("a client");
-        let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| topic(name, *partitions)).collect();
-        cluster.create_missing(&specs, &BTreeMap::new()).expect("topics are created");
+        create_topics(&self.address, topics);
     }
 }
 

@@ -1,41 +1,107 @@
 //! The correlate stage's work between two events of its consumer group.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use tracing::warn;
 
+use super::measures::{count, measure, newest_signal};
+use super::restore::{ID_HEADER, Restored};
+use super::transactions::Transacting;
 use crate::alert::{Alert, Status};
-use crate::correlator::{Counts, Sizes};
-use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, Ticket};
-use crate::metrics::{AlertLabel, LimitLabel, ReasonLabel, StateLabel};
+use crate::correlator::Sizes;
+use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, Start};
+use crate::metrics::{AlertLabel, OutcomeLabel, ReasonLabel, StateLabel};
 use crate::record::Partition;
 use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
 use crate::service::owned::{Owned, standing};
-use crate::service::shard::Shard;
-use crate::service::{Error, Shared, dead_letter, wall_clock};
-use crate::time::Timestamp;
+use crate::service::{Error, Shared, dead_letter};
+use crate::shard::Shard;
+use crate::shard::snapshot::{Slot, Snapshot, key_prefix, pack};
 
 const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The stage without its consumer, so that a borrowed message can be handed to it.
 pub(in crate::service) struct Work<'s> {
-    shared: &'s Shared,
+    pub(super) shared: &'s Shared,
+    /// What goes out without transactions.
     outbox: Outbox<()>,
-    owned: Vec<Correlating>,
+    pub(super) owned: Vec<Correlating>,
     sealed_at: Instant,
     unreadable_log: RateLimit,
     incomplete: bool,
 }
 
-struct Correlating {
-    owned: Owned,
+pub(super) struct Correlating {
+    pub owned: Owned,
     shard: Shard,
     /// What reports before this offset lead to was sent by whoever committed it.
-    send_from: i64,
+    pub send_from: i64,
+    /// Where reading began; nothing comes from before, unless the topic was created anew.
+    asked: Option<i64>,
     sealed: Option<i64>,
+    /// What this instance has committed in transactions.
+    pub committed: Option<i64>,
+    /// Output and id of alerts that somebody may have sent after the last commit.
+    sent: BTreeSet<(usize, String)>,
+    snapshots: Snapshots,
+    pub transacting: Option<Transacting>,
+}
+
+/// When the next snapshot is due, and where it goes.
+struct Snapshots {
+    slot: Slot,
+    partition: i32,
+    taken: Instant,
+    reports: u64,
+}
+
+impl Correlating {
+    fn new(partition: &Partition, restored: Restored) -> Self {
+        let asked = match restored.start {
+            Start::At(next) => Some(next),
+            Start::Beginning | Start::Committed => None,
+        };
+        let mut owned = Owned::new(partition.clone(), Instant::now());
+        owned.position = asked;
+        Correlating {
+            owned,
+            shard: restored.shard,
+            send_from: restored.send_from,
+            asked,
+            sealed: None,
+            committed: None,
+            sent: restored.sent,
+            snapshots: Snapshots {
+                slot: restored.slot,
+                partition: restored.state_partition,
+                taken: Instant::now(),
+                reports: 0,
+            },
+            transacting: restored.transaction.map(Transacting::new),
+        }
+    }
+
+    /// The offset that may be committed: while state is rebuilt, the committed one is ahead of us and must not go back.
+    pub fn to_commit(&self) -> Option<i64> {
+        self.owned.position.filter(|position| *position > self.send_from)
+    }
+
+    /// The reports begin anew: what they tell is news, whatever was committed before. What was seen of the inputs stays.
+    fn begin_anew(&mut self) {
+        warn!("{}: begins anew, before the committed offset {}", self.owned.partition, self.send_from);
+        self.send_from = 0;
+        self.asked = None;
+        (self.sealed, self.committed) = (None, None);
+    }
+
+    fn is_rebuilding(&self) -> bool {
+        let read = self.owned.position.max(self.owned.drained_to());
+        read.unwrap_or(0) < self.send_from
+    }
 }
 
 impl<'s> Work<'s> {
@@ -56,9 +122,10 @@ impl<'s> Work<'s> {
         }
     }
 
-    pub fn take(&mut self, partition: &Partition, send_from: i64) {
-        let owned = Owned::new(partition.clone(), Instant::now());
-        self.owned.push(Correlating { owned, shard: Shard::default(), send_from, sealed: None });
+    pub fn take(&mut self, partition: &Partition, restored: Restored) -> &mut Correlating {
+        self.owned.push(Correlating::new(partition, restored));
+        let last = self.owned.len() - 1;
+        &mut self.owned[last]
     }
 
     pub fn give_up(&mut self, partition: &Partition) {
@@ -70,35 +137,44 @@ impl<'s> Work<'s> {
         self.owned.iter().map(|correlating| &correlating.owned.partition)
     }
 
-    fn find(&mut self, topic: &str, partition: i32) -> Option<&mut Correlating> {
-        self.owned.iter_mut().find(|correlating| {
-            correlating.owned.partition.partition == partition && *correlating.owned.partition.topic == *topic
-        })
+    fn index_of(&self, topic: &str, partition: i32) -> Option<usize> {
+        let is_it = |c: &Correlating| c.owned.partition.partition == partition && *c.owned.partition.topic == *topic;
+        self.owned.iter().position(is_it)
     }
 
     pub fn progress(&mut self, partition: &Partition, state: FetchState) {
-        let Some(correlating) = self.find(&partition.topic, partition.partition) else { return };
+        let Some(index) = self.index_of(&partition.topic, partition.partition) else { return };
+        let correlating = &mut self.owned[index];
+        let is_beyond_end = state.queued == 0 && state.end.is_some_and(|end| Some(end) < correlating.owned.position);
+        if is_beyond_end && correlating.owned.position == correlating.asked {
+            correlating.begin_anew();
+            correlating.owned.position = None;
+        }
         correlating.owned.progress(state);
-        if let Some(end) = correlating.owned.drained_to().filter(|end| *end < correlating.send_from) {
-            let committed = correlating.send_from;
-            warn!("{partition} ends at {end}, before the committed offset {committed}: it was created anew");
-            correlating.send_from = end;
+        if let Some(end) = correlating.owned.drained_to() {
+            if end < correlating.send_from {
+                correlating.begin_anew();
+            }
+            // All that a predecessor can have sent has been made again.
+            correlating.sent.clear();
         }
     }
 
     /// Whether some partition has not been read up to its committed offset yet.
     pub fn is_rebuilding(&self) -> bool {
-        self.owned.iter().any(|correlating| {
-            let read = correlating.owned.position.max(correlating.owned.drained_to());
-            read.unwrap_or(0) < correlating.send_from
-        })
+        self.owned.iter().any(Correlating::is_rebuilding)
     }
 
     /// Applies one report and sends the alerts that it leads to.
     pub fn read(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Error> {
         let shared = self.shared;
-        let Some(correlating) = self.find(message.topic(), message.partition()) else { return Ok(()) };
+        let Some(index) = self.index_of(message.topic(), message.partition()) else { return Ok(()) };
+        let correlating = &mut self.owned[index];
+        if correlating.asked.is_some_and(|asked| message.offset() < asked) {
+            correlating.begin_anew();
+        }
         correlating.owned.read(message.offset(), Instant::now());
+        correlating.snapshots.reports += 1;
         let is_new = message.offset() >= correlating.send_from;
         let value = message.payload().unwrap_or_default();
         let result = correlating.shard.apply(value, &shared.rules.rules(), shared.config.correlator);
@@ -109,7 +185,7 @@ impl<'s> Work<'s> {
         match result {
             Ok(outcome) => {
                 count(shared, &outcome.counts);
-                outcome.alerts.iter().try_for_each(|alert| self.send_alert(alert))
+                outcome.alerts.iter().try_for_each(|alert| self.send_alert(index, alert))
             }
             Err(unreadable) => {
                 let (reason, detail) = (unreadable.reason, &unreadable.detail);
@@ -122,12 +198,12 @@ impl<'s> Work<'s> {
                     );
                 }
                 let (topic, most) = (&shared.config.dead_letter.name, shared.config.limits.dead_letter_bytes);
-                self.send(dead_letter::of(topic, message, reason, detail, most))
+                self.send(index, dead_letter::of(topic, message, reason, detail, most))
             }
         }
     }
 
-    fn send_alert(&mut self, alert: &Alert) -> Result<(), Error> {
+    fn send_alert(&mut self, index: usize, alert: &Alert) -> Result<(), Error> {
         let value = serde_json::to_vec(alert).map_err(|e| Error::new(format!("writing alert {}: {e}", alert.id)))?;
         let status = match alert.status {
             Status::Firing => "firing",
@@ -135,26 +211,71 @@ impl<'s> Work<'s> {
         };
         let label = AlertLabel { status, scope: alert.scope.as_str() };
         self.shared.metrics.alerts.get_or_create(&label).inc();
-        for output in &self.shared.config.outputs {
+        for (number, output) in self.shared.config.outputs.iter().enumerate() {
+            if self.owned[index].sent.remove(&(number, alert.id.clone())) {
+                continue;
+            }
             let headers = OwnedHeaders::new_with_capacity(2)
-                .insert(Header { key: "faultline-alert-id", value: Some(&alert.id) })
+                .insert(Header { key: ID_HEADER, value: Some(&alert.id) })
                 .insert(Header { key: "content-type", value: Some("application/json") });
-            self.send(Outgoing {
+            let message = Outgoing {
                 topic: &output.topic.name,
                 key: Some(alert.dedup_key.as_bytes()),
                 value: Some(&value),
                 headers: Some(headers),
                 about: newest_signal(alert),
                 ..Outgoing::default()
-            })?;
+            };
+            self.send(index, message)?;
         }
         Ok(())
     }
 
-    fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
+    fn send(&mut self, index: usize, message: Outgoing<'_>) -> Result<(), Error> {
         let shared = self.shared;
-        let taken = self.outbox.send(message, || shared.keep_trying(&shared.correlate))?;
-        self.incomplete |= !taken;
+        let go_on = || shared.keep_trying(&shared.correlate);
+        match &mut self.owned[index].transacting {
+            Some(transacting) => transacting.send(message, go_on)?,
+            None => self.incomplete |= !self.outbox.send(message, go_on)?,
+        }
+        Ok(())
+    }
+
+    /// Saves the state of partitions of which it was not saved for long.
+    pub fn save_if_due(&mut self) -> Result<(), Error> {
+        let limits = &self.shared.config.limits;
+        for index in 0..self.owned.len() {
+            let Correlating { shard, snapshots, .. } = &self.owned[index];
+            let is_due = snapshots.taken.elapsed() >= limits.snapshot_interval && snapshots.reports > 0
+                || snapshots.reports >= limits.snapshot_reports;
+            // What was rebuilt so far is less than what is saved already.
+            let is_ahead = self.owned[index].to_commit().is_some();
+            if is_due && shard.clusters() > 0 && is_ahead && self.has_room() {
+                self.save(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, index: usize) -> Result<(), Error> {
+        let shared = self.shared;
+        let correlating = &mut self.owned[index];
+        let Some(next) = correlating.owned.position else { return Ok(()) };
+        let failed = |what: &dyn std::fmt::Display| Error::new(format!("saving the state: {what}"));
+        let snapshot = Snapshot { next, state: correlating.shard.save().map_err(|e| failed(&e))? };
+        let snapshots = &mut correlating.snapshots;
+        let prefix = key_prefix(&shared.config.correlate_group(), correlating.owned.partition.partition);
+        let chunk_bytes = shared.config.limits.snapshot_chunk_bytes;
+        let chunks = pack(&snapshot, &prefix, snapshots.slot, chunk_bytes).map_err(|e| failed(&e))?;
+        let partition = Some(snapshots.partition);
+        (snapshots.slot, snapshots.taken, snapshots.reports) = (snapshots.slot.other(), Instant::now(), 0);
+        shared.metrics.snapshot_bytes.set(i64::try_from(snapshot.state.len()).unwrap_or(i64::MAX));
+        shared.metrics.snapshots.get_or_create(&OutcomeLabel { outcome: "written" }).inc();
+        for chunk in chunks {
+            let (topic, key, value) =
+                (&*shared.config.state.name, Some(chunk.key.as_bytes()), Some(chunk.value.as_slice()));
+            self.send(index, Outgoing { topic, partition, key, value, ..Outgoing::default() })?;
+        }
         Ok(())
     }
 
@@ -164,16 +285,15 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// What was read so far may be committed once the alerts that it led to are acknowledged.
+    /// Without transactions: what was read so far may be committed once the alerts that it led to are acknowledged.
     pub fn seal(&mut self) {
         self.sealed_at = Instant::now();
         if self.incomplete {
             return;
         }
         let mut covers = Vec::new();
-        for correlating in &mut self.owned {
-            // While state is rebuilt, the committed offset is ahead of us: it must not go back.
-            let position = correlating.owned.position.filter(|position| *position > correlating.send_from);
+        for correlating in self.owned.iter_mut().filter(|_| !self.shared.config.exactly_once) {
+            let position = correlating.to_commit();
             if position > correlating.sealed {
                 correlating.sealed = position;
                 covers.extend(position.map(|position| (correlating.owned.partition.clone(), position)));
@@ -210,16 +330,17 @@ impl<'s> Work<'s> {
     }
 
     pub fn has_room(&self) -> bool {
-        self.outbox.has_room()
+        self.outbox.has_room() && self.are_transactions_calm()
     }
 
     /// Whether enough was acknowledged that reading may go on after a pause.
     pub fn is_relaxed(&self) -> bool {
-        self.outbox.is_relaxed()
+        self.outbox.is_relaxed() && self.are_transactions_calm()
     }
 
     pub fn messages_waiting(&self) -> usize {
-        self.outbox.messages()
+        let open = self.owned.iter().filter_map(|correlating| correlating.transacting.as_ref());
+        self.outbox.messages() + open.map(Transacting::messages).sum::<usize>()
     }
 
     pub fn standing(&self, partition: &Partition, target: i64) -> Standing {
@@ -240,41 +361,6 @@ impl<'s> Work<'s> {
             ("incidents", sum(|s| s.incidents)),
         ] {
             self.shared.metrics.state.get_or_create(&StateLabel { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-    }
-}
-
-/// The newest failure that a firing alert tells of; resolved ones are about silence.
-fn newest_signal(alert: &Alert) -> Option<Timestamp> {
-    let signals = alert.signals.iter().map(|signal| signal.last_seen);
-    signals.max().filter(|_| alert.status == Status::Firing)
-}
-
-fn measure(shared: &Shared, ticket: &Ticket) {
-    if let Some(record) = ticket.about {
-        shared.metrics.alert_latency.observe(wall_clock().since(record));
-    }
-}
-
-fn count(shared: &Shared, counts: &Counts) {
-    let metrics = &shared.metrics;
-    for (metric, value) in [
-        (&metrics.late, counts.late),
-        (&metrics.too_old, counts.too_old),
-        (&metrics.duplicates, counts.duplicates),
-        (&metrics.unknown_rule, counts.unknown_rule),
-        (&metrics.evaluations, counts.evaluations),
-    ] {
-        metric.inc_by(value);
-    }
-    for (limit, value) in [
-        ("nodes", counts.evicted_nodes),
-        ("pods", counts.evicted_pods),
-        ("failing_pods", counts.evicted_failing_pods),
-        ("incidents", counts.untold_incidents),
-    ] {
-        if value > 0 {
-            metrics.limits.get_or_create(&LimitLabel { limit }).inc_by(value);
         }
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::correlator::{Correlator, Options, Outcome, Sizes};
+use crate::correlator::{Correlator, Options, Outcome, Sizes, Unusable};
 use crate::report::{self, Report};
 use crate::ruleset::RuleSet;
+
+pub mod snapshot;
 
 #[derive(Default)]
 pub struct Shard {
@@ -43,6 +45,26 @@ impl Shard {
             self.clusters.retain(|_, correlator| !correlator.is_blank());
         }
         Ok(outcome)
+    }
+
+    /// The state of every cluster, for [`Shard::restore`].
+    ///
+    /// # Errors
+    /// As [`Correlator::save`].
+    pub fn save(&self) -> Result<Vec<u8>, Unusable> {
+        let clusters: Vec<Vec<u8>> = self.clusters.values().map(Correlator::save).collect::<Result<_, _>>()?;
+        Ok(postcard::to_stdvec(&clusters)?)
+    }
+
+    /// # Errors
+    /// As [`Correlator::restore`], for any of the clusters.
+    pub fn restore(saved: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Self, Unusable> {
+        let saved: Vec<&[u8]> = postcard::from_bytes(saved)?;
+        let restored = saved.into_iter().map(|cluster| {
+            let correlator = Correlator::restore(cluster, Arc::clone(rules), options)?;
+            Ok((Arc::clone(correlator.cluster()), correlator))
+        });
+        Ok(Shard { clusters: restored.collect::<Result<_, Unusable>>()? })
     }
 
     pub fn clusters(&self) -> usize {

@@ -1,0 +1,248 @@
+//! Alerts, offsets and snapshots of one partition of the reports, in one transaction after the other.
+//!
+//! A transaction that fails takes nothing with it that was not committed: the state is dropped and taken up again from
+//! what was, like that of a partition that was just assigned. Memory is never patched.
+
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::measures::measure;
+use super::restore::restore;
+use super::work::{Correlating, Work};
+use crate::kafka::{self, Consumer, Outgoing, Step, Transaction};
+use crate::metrics::OutcomeLabel;
+use crate::record::Partition;
+use crate::service::{Error, Shared};
+
+/// How long one look at a transaction may take; the consumer is looked after in between.
+const SLICE: Duration = Duration::from_millis(500);
+/// Alerts wait so long for others to go with.
+const GATHER: Duration = Duration::from_millis(20);
+/// A producer that broke is made anew after this. If another instance took the partition over, the group tells us
+/// sooner (`heartbeat.interval.ms` is 3 s), and we leave it alone.
+const MEND_AFTER: Duration = Duration::from_secs(5);
+/// So many times in a row, without a commit in between.
+const MOST_REPAIRS: u32 = 10;
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The transactions of one partition that is owned.
+pub struct Transacting {
+    transaction: Transaction,
+    opened: Option<Instant>,
+    /// The newest commit, or the attempt to.
+    committed: Instant,
+    /// What the commit that is under way covers.
+    committing: Option<i64>,
+    trouble: Option<Trouble>,
+    repairs: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trouble {
+    /// The transaction is to be aborted, and its work done again.
+    Abort,
+    /// The producer is to be replaced, no sooner than then.
+    Replace(Instant),
+}
+
+impl Transacting {
+    pub fn new(transaction: Transaction) -> Self {
+        Transacting {
+            transaction,
+            opened: None,
+            committed: Instant::now(),
+            committing: None,
+            trouble: None,
+            repairs: 0,
+        }
+    }
+
+    pub fn messages(&self) -> usize {
+        self.transaction.messages()
+    }
+
+    /// Nothing is sent while there is trouble: it will be made again.
+    pub fn send(&mut self, message: Outgoing<'_>, go_on: impl FnMut() -> bool) -> Result<(), Error> {
+        if self.trouble.is_some() {
+            return Ok(());
+        }
+        self.opened.get_or_insert_with(Instant::now);
+        match self.transaction.send(message, go_on) {
+            Ok(true) => {}
+            Ok(false) => self.trouble = Some(Trouble::Abort),
+            Err(error) => self.fails(Trouble::Abort, &error),
+        }
+        Ok(())
+    }
+
+    fn fails(&mut self, trouble: Trouble, why: &kafka::Error) {
+        let repairs = self.repairs;
+        warn!(repairs, "{why}; the reports since the last commit will be read again");
+        self.trouble = Some(trouble);
+    }
+
+    fn is_calm(&self) -> bool {
+        self.committing.is_none() && self.trouble.is_none()
+    }
+
+    fn is_due(&self, interval: Duration) -> bool {
+        self.committing.is_some()
+            || self.opened.is_some_and(|opened| opened.elapsed() >= GATHER)
+            || self.committed.elapsed() >= interval
+    }
+
+    /// Commits what was sent, and `next`, unless an earlier commit is still under way.
+    fn commit(&mut self, shared: &Shared, consumer: &Consumer, partition: &Partition, next: i64, timeout: Duration) {
+        let next = *self.committing.get_or_insert(next);
+        match self.transaction.commit(consumer, partition, next, timeout, |ticket| measure(shared, ticket)) {
+            Step::Pending => {}
+            Step::Done => {
+                (self.opened, self.committing, self.repairs) = (None, None, 0);
+                self.committed = Instant::now();
+                count(shared, "committed");
+            }
+            Step::MustAbort(error) => self.fails(Trouble::Abort, &error),
+            Step::Broken(error) => self.fails(Trouble::Replace(Instant::now() + MEND_AFTER), &error),
+        }
+    }
+
+    /// Takes one step out of the trouble. Returns whether the partition can begin anew.
+    fn recover(&mut self, shared: &Shared, trouble: Trouble) -> Result<bool, Error> {
+        if self.repairs >= MOST_REPAIRS {
+            let times = format!("{MOST_REPAIRS} times without one that was committed");
+            return Err(Error::new(format!("transactions fail again and again ({times}); the log says why")));
+        }
+        match trouble {
+            Trouble::Abort => match self.transaction.abort(SLICE) {
+                Step::Done => {
+                    count(shared, "aborted");
+                    return Ok(true);
+                }
+                Step::Pending => {}
+                Step::MustAbort(error) | Step::Broken(error) => {
+                    self.fails(Trouble::Replace(Instant::now() + MEND_AFTER), &error);
+                }
+            },
+            Trouble::Replace(at) if Instant::now() < at => {}
+            Trouble::Replace(_) => {
+                count(shared, "broken");
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The producer, if it can go on.
+    fn into_transaction(self) -> Option<Transaction> {
+        (self.trouble == Some(Trouble::Abort)).then_some(self.transaction)
+    }
+}
+
+fn count(shared: &Shared, outcome: &'static str) {
+    shared.metrics.transactions.get_or_create(&OutcomeLabel { outcome }).inc();
+}
+
+impl Work<'_> {
+    fn transacting(&self) -> impl Iterator<Item = &Transacting> {
+        self.owned.iter().filter_map(|correlating| correlating.transacting.as_ref())
+    }
+
+    pub(super) fn are_transactions_calm(&self) -> bool {
+        let most = self.shared.config.limits.messages_in_flight;
+        self.transacting().all(|transacting| transacting.is_calm() && transacting.messages() < most)
+    }
+
+    /// Whether everything that was read and sent is committed.
+    pub fn is_committed(&self) -> bool {
+        self.owned.iter().all(|correlating| {
+            let Some(transacting) = &correlating.transacting else { return true };
+            let next = correlating.to_commit();
+            transacting.is_calm()
+                && !transacting.transaction.is_open()
+                && next.is_none_or(|_| correlating.committed == next)
+        })
+    }
+
+    /// How long the consumer may be waited for.
+    pub fn poll_time(&self, most: Duration) -> Duration {
+        if self.transacting().any(|transacting| transacting.opened.is_some()) { most.min(GATHER / 4) } else { most }
+    }
+
+    /// Commits the transactions that it is time to.
+    pub fn commit_if_due(&mut self, consumer: &Consumer) {
+        let (shared, interval) = (self.shared, self.shared.config.limits.commit_interval);
+        for correlating in &mut self.owned {
+            let next = correlating.to_commit();
+            let Some(transacting) = correlating.transacting.as_mut().filter(|t| t.trouble.is_none()) else { continue };
+            if let Some(next) = next.filter(|_| transacting.is_due(interval)) {
+                if correlating.committed == Some(next) && !transacting.transaction.is_open() {
+                    transacting.committed = Instant::now();
+                    continue;
+                }
+                transacting.commit(shared, consumer, &correlating.owned.partition, next, SLICE);
+                if transacting.is_calm() {
+                    correlating.committed = Some(next);
+                }
+            }
+        }
+    }
+
+    /// Commits what is open of these partitions, before somebody else has them; gives up when it takes too long.
+    pub fn commit_all(&mut self, consumer: &Consumer, partitions: &[Partition], deadline: Instant) {
+        let shared = self.shared;
+        for correlating in self.owned.iter_mut().filter(|c| partitions.contains(&c.owned.partition)) {
+            let Some(next) = correlating.to_commit() else { continue };
+            let Some(transacting) = &mut correlating.transacting else { continue };
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() || transacting.trouble.is_some() {
+                    break;
+                }
+                shared.correlate.beat();
+                transacting.commit(shared, consumer, &correlating.owned.partition, next, left.min(SLICE));
+                if transacting.is_calm() {
+                    correlating.committed = Some(next);
+                    break;
+                }
+                if !shared.link.is_up() && shared.shutdown.is_triggered() {
+                    break;
+                }
+            }
+            // Whoever takes the partition over would end it, but only then.
+            if transacting.transaction.is_open() {
+                let _ = transacting.transaction.abort(SLICE);
+            }
+        }
+    }
+
+    /// Begins anew with partitions whose transaction failed. To be called after the group was heard.
+    pub fn mend(&mut self, consumer: &Consumer) -> Result<(), Error> {
+        for index in 0..self.owned.len() {
+            let Some(transacting) = &mut self.owned[index].transacting else { continue };
+            let Some(trouble) = transacting.trouble else { continue };
+            if transacting.recover(self.shared, trouble)? {
+                self.begin_again(index, consumer)?;
+                // The others may have moved.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_again(&mut self, index: usize, consumer: &Consumer) -> Result<(), Error> {
+        let Correlating { owned, transacting, .. } = self.owned.remove(index);
+        let partition = owned.partition;
+        let repairs = transacting.as_ref().map_or(0, |transacting| transacting.repairs);
+        let transaction = transacting.and_then(Transacting::into_transaction);
+        let restored = restore(self.shared, consumer, vec![(partition, transaction)])?;
+        for (partition, restored) in restored.into_iter().flatten() {
+            let start = restored.start;
+            let transacting = self.take(&partition, restored).transacting.as_mut();
+            transacting.into_iter().for_each(|transacting| transacting.repairs = repairs + 1);
+            consumer.seek(&partition, start, SEEK_TIMEOUT)?;
+            info!("{partition}: goes on after the last commit");
+        }
+        Ok(())
+    }
+}
