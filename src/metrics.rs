@@ -67,6 +67,8 @@ pub struct Metrics {
     pub bytes: Family<TopicLabel, Count>,
     pub entries: Family<TopicLabel, Count>,
     pub skimmed: Family<TopicLabel, Count>,
+    pub prefilter_candidates: Family<TopicLabel, Count>,
+    pub prefilter_adapted: Count,
     pub matches: Family<RuleLabel, Count>,
     pub dead_lettered: Family<ReasonLabel, Count>,
     pub reports: Count,
@@ -103,6 +105,8 @@ impl Default for Metrics {
             bytes: Family::default(),
             entries: Family::default(),
             skimmed: Family::default(),
+            prefilter_candidates: Family::default(),
+            prefilter_adapted: Count::default(),
             matches: Family::default(),
             dead_lettered: Family::default(),
             reports: Count::default(),
@@ -158,6 +162,16 @@ impl Metrics {
             "records_skimmed",
             "Input records that held no signature, told without decoding them",
             self.skimmed.clone(),
+        );
+        registry.register(
+            "prefilter_candidates",
+            "Input records that were decoded only because what a rule is looked for by is in them",
+            self.prefilter_candidates.clone(),
+        );
+        registry.register(
+            "prefilter_adapted",
+            "Times that rules came to be looked for by literals that are rarer in the logs",
+            self.prefilter_adapted.clone(),
         );
         registry.register("matches", "Records that matched a rule", self.matches.clone());
         registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());

@@ -21,6 +21,7 @@ use batch::Place;
 use batches::Batches;
 use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
+use prefilter::Traffic;
 use skim::{Skimmed, Skimmer};
 
 /// Bounds and defaults of a [`Scanner`].
@@ -92,6 +93,8 @@ pub struct Scanned {
     pub cut_lines: u32,
     /// It was not decoded: nothing in it can match.
     pub skimmed: bool,
+    /// It was decoded only because something that a rule is looked for by is in it.
+    pub suspect: bool,
     /// All known writers were forgotten, to make room for this one.
     pub forgot: bool,
 }
@@ -113,6 +116,7 @@ pub struct Scanner {
 /// What became of trying to do without decoding.
 enum Skim {
     Clean,
+    Suspect,
     Candidate,
     Unknown,
 }
@@ -233,11 +237,10 @@ impl Scanner {
         };
         owned.cover(record);
         let cluster = cluster.filter(|name| !name.is_empty());
-        let is_known = match self.skim(matcher, slot, record, cluster) {
-            Some(Skim::Clean) => return Ok(Scanned { entries: 1, skimmed: true, ..Scanned::default() }),
-            Some(Skim::Unknown) => false,
-            Some(Skim::Candidate) | None => true,
-        };
+        let skim = self.skim(matcher, slot, record, cluster);
+        if matches!(skim, Some(Skim::Clean)) {
+            return Ok(Scanned { entries: 1, skimmed: true, ..Scanned::default() });
+        }
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
             return Ok(Scanned::default());
         };
@@ -252,9 +255,9 @@ impl Scanner {
         if entries.is_empty() {
             owned.date_unread(record);
         }
-        let mut scanned = Scanned::default();
-        if let (false, [Entry::Log(log)], Some(skimmer), Some(value)) =
-            (is_known, entries.as_slice(), owned.skimmer, record.value)
+        let mut scanned = Scanned { suspect: matches!(skim, Some(Skim::Suspect)), ..Scanned::default() };
+        if let (Some(Skim::Unknown), [Entry::Log(log)], Some(skimmer), Some(value)) =
+            (skim, entries.as_slice(), owned.skimmer, record.value)
             && !log.partial
         {
             scanned.forgot = self.skimmers[skimmer].1.learn(value, &owned.input);
@@ -279,6 +282,7 @@ impl Scanner {
             record.value.filter(|value| value.len() <= limits.record_bytes && matcher.prefilter().is_of_use())?;
         let (form, time) = match skimmer.read(value, matcher.prefilter()) {
             Skimmed::Clean(form, time) => (form, time),
+            Skimmed::Suspect => return Some(Skim::Suspect),
             Skimmed::Candidate => return Some(Skim::Candidate),
             Skimmed::Unknown => return Some(Skim::Unknown),
         };
@@ -325,6 +329,13 @@ impl Scanner {
     fn gather(&mut self, matcher: &Matcher, place: Place, entry: &Entry<'_>) -> u32 {
         let batch = self.batches.of(entry.cluster(), self.options.limits.clusters);
         batch.add(place, entry, matcher, &mut self.scratch, &self.options.limits)
+    }
+
+    /// A sample of the messages that were asked about since the last call, for [`Matcher::suited_to`].
+    pub fn take_seen(&mut self) -> Traffic {
+        let mut seen = Traffic::default();
+        self.skimmers.iter_mut().for_each(|(_, skimmer)| seen.append(skimmer.take_seen()));
+        seen
     }
 
     /// Whether enough has gathered that the caller should flush before the interval is over.

@@ -166,6 +166,7 @@ pub fn run_with(
     };
     drop(guard);
     runtime.spawn(reload::keep_up(Arc::clone(&shared), files, hangup));
+    runtime.spawn(reload::adapt(Arc::clone(&shared)));
     if let Some(listener) = listener {
         let inside: Arc<dyn http::Inside> = shared.clone();
         runtime.spawn(async move {

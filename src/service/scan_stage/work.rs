@@ -56,6 +56,7 @@ struct Counts {
     bytes: Count,
     entries: Count,
     skimmed: Count,
+    candidates: Count,
 }
 
 impl Counts {
@@ -66,6 +67,7 @@ impl Counts {
             bytes: metrics.bytes.get_or_create_owned(&label),
             entries: metrics.entries.get_or_create_owned(&label),
             skimmed: metrics.skimmed.get_or_create_owned(&label),
+            candidates: metrics.prefilter_candidates.get_or_create_owned(&label),
         }
     }
 }
@@ -136,6 +138,9 @@ impl<'s> Work<'s> {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
                 reading.counts.skimmed.inc_by(u64::from(scanned.skimmed));
+                if scanned.suspect {
+                    reading.counts.candidates.inc();
+                }
                 if scanned.forgot {
                     self.shared.limit_hit("known_bytes");
                 }
@@ -230,6 +235,7 @@ impl<'s> Work<'s> {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
         }
+        self.shared.rules.saw(self.scanner.take_seen());
         // One batch, one set of rules.
         self.matcher = self.shared.rules.matcher();
         Ok(())
