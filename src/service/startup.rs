@@ -18,13 +18,24 @@ const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) type Targets = BTreeMap<Partition, i64>;
 
 /// What was found at the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     /// Input topics that do not exist yet.
     pub missing_inputs: Vec<String>,
     /// For bounded runs: the ends of the inputs, and of the reports.
     pub input_ends: Targets,
     pub report_ends: Targets,
+}
+
+impl Found {
+    /// For one of several scan threads: only the first looks for what is missing.
+    pub fn of_member(&self, number: usize) -> Self {
+        let mut found = self.clone();
+        if number > 0 {
+            found.missing_inputs.clear();
+        }
+        found
+    }
 }
 
 /// Waits for a broker and creates what is missing. `None`: the wish to stop came first.

@@ -67,6 +67,7 @@ pub fn config(brokers: &str) -> Config {
         reserved: Vec::new(),
         outputs: vec![Output { topic: topic("alerts", 1) }],
         scanner: scanner::Options { cluster: "test".into(), limits: scanner::Limits::default(), prefilter: true },
+        scan_threads: 1,
         correlator: faultline::correlator::Options::default(),
         limits: service::Limits {
             flush_interval: Duration::from_millis(100),
