@@ -349,7 +349,9 @@ fn a_dead_letter_is_cut_to_what_the_broker_takes() {
 #[test]
 fn the_stream_goes_on_without_the_dead_letter_topic() {
     let mock = MockCluster::new(1).expect("a mock cluster");
-    for name in ["container-logs", "kube-events", "faultline.reports", "faultline.dead-letter", "alerts"] {
+    for name in
+        ["container-logs", "kube-events", "faultline.reports", "faultline.state", "faultline.dead-letter", "alerts"]
+    {
         mock.create_topic(name, 1, 1).expect("a topic");
     }
     let brokers = mock.bootstrap_servers();
