@@ -122,10 +122,10 @@ impl Scanner {
                 first,
                 next: self.offset,
                 records: (self.offset - first) as u64,
-                rejected: 0,
                 watermark: Some(at(now)),
                 idle: first == self.offset,
                 ended: now == END,
+                ..Progress::default()
             }],
             pods: pods.to_vec(),
             presence,
