@@ -9,6 +9,7 @@ use crate::correlator::{Correlator, Options, Outcome, Sizes, Unusable};
 use crate::report::{self, Report};
 use crate::ruleset::RuleSet;
 
+pub mod ledger;
 pub mod snapshot;
 
 #[derive(Default)]

@@ -147,7 +147,8 @@ impl<'s> CorrelateStage<'s> {
             // The stop came first; the assignment must be answered all the same.
             return Ok(self.consumer.assign(partitions, Start::Committed)?);
         };
-        let starts: Vec<_> = restored.iter().map(|(partition, restored)| (partition.clone(), restored.start)).collect();
+        let starts: Vec<_> =
+            restored.iter().map(|(partition, restored)| (partition.clone(), restored.start())).collect();
         restored.into_iter().for_each(|(partition, restored)| _ = self.work.take(&partition, restored));
         self.consumer.assign_each(&starts)?;
         if self.paused {

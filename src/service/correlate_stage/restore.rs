@@ -13,8 +13,8 @@ use crate::kafka::{self, Consumer, ReadFrom, Start, Step, Transaction};
 use crate::metrics::OutcomeLabel;
 use crate::record::Partition;
 use crate::service::{Error, Shared};
-use crate::shard::Shard;
-use crate::shard::snapshot::{Gatherer, Slot, Snapshot, key_prefix};
+use crate::shard::ledger::{Ledger, Sent, TakenUp};
+use crate::shard::snapshot::{Gatherer, Slot, key_prefix};
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -22,16 +22,10 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 pub const ID_HEADER: &str = "faultline-alert-id";
 
 pub struct Restored {
-    pub shard: Shard,
-    /// Where reading goes on.
-    pub start: Start,
-    /// What reports before this offset lead to was sent by whoever committed it.
-    pub send_from: i64,
+    pub ledger: Ledger,
     /// Where the next snapshot goes: its slot, and the partition of the topic.
     pub slot: Slot,
     pub state_partition: i32,
-    /// Output and id of alerts that may have been sent after the last commit.
-    pub sent: BTreeSet<(usize, String)>,
     pub transaction: Option<Transaction>,
 }
 
@@ -65,10 +59,9 @@ pub fn restore(
         return Ok(None);
     }
     let restored = taken.into_iter().zip(states).map(|((partition, transaction), state)| {
-        let send_from = committed.get(&partition).copied().unwrap_or(0);
-        let (shard, start, slot) = take_up(shared, &partition, &state.gatherer, send_from);
-        let (state_partition, sent) = (state.partition, sent.clone());
-        (partition, Restored { shard, start, send_from, slot, state_partition, sent, transaction })
+        let committed = committed.get(&partition).copied();
+        let TakenUp { ledger, slot, .. } = take_up(shared, &partition, &state.gatherer, committed, sent.clone());
+        (partition, Restored { ledger, slot, state_partition: state.partition, transaction })
     });
     Ok(Some(restored.collect()))
 }
@@ -132,7 +125,7 @@ fn read_states(shared: &Shared, partitions: &[Partition]) -> Result<Option<Vec<S
 }
 
 /// The ids at the ends of the outputs: all that can have been sent since the last commit.
-fn read_sent(shared: &Shared, sent: &mut BTreeSet<(usize, String)>) -> Result<bool, Error> {
+fn read_sent(shared: &Shared, sent: &mut BTreeSet<Sent>) -> Result<bool, Error> {
     let tail = ReadFrom::Tail(i64::try_from(shared.config.limits.messages_in_flight).unwrap_or(i64::MAX));
     for (index, output) in shared.config.outputs.iter().enumerate() {
         let topic = &output.topic.name;
@@ -169,36 +162,39 @@ fn read(
     Ok(kafka::read_to_end(&shared.config.connection, &group, what, Arc::clone(&shared.link), go_on, each)?)
 }
 
-/// The newest snapshot that can be used, and what comes after it.
-fn take_up(shared: &Shared, partition: &Partition, gatherer: &Gatherer, committed: i64) -> (Shard, Start, Slot) {
+impl Restored {
+    /// Where reading goes on.
+    pub fn start(&self) -> Start {
+        self.ledger.next().map_or(Start::Beginning, Start::At)
+    }
+}
+
+/// The newest snapshot that can be used, and what is known of it.
+fn take_up(
+    shared: &Shared,
+    partition: &Partition,
+    gatherer: &Gatherer,
+    committed: Option<i64>,
+    sent: BTreeSet<Sent>,
+) -> TakenUp {
     let began = Instant::now();
+    let taken_up = Ledger::take_up(gatherer, committed, sent, &shared.rules.rules(), shared.config.correlator);
     let count = |outcome| _ = shared.metrics.snapshots.get_or_create(&OutcomeLabel { outcome }).inc();
-    if let Some(complaint) = gatherer.complaint() {
-        warn!("the newest snapshot of {partition} cannot be used: {complaint}; looking for the one before");
+    for complaint in &taken_up.complaints {
+        warn!("a snapshot of {partition} cannot be used: {complaint}; looking for the one before");
         count("unusable");
     }
-    let rules = shared.rules.rules();
-    for (slot, snapshot) in gatherer.before(committed) {
-        let restored = snapshot.map_err(|e| e.to_string()).and_then(|Snapshot { next, state }| {
-            let shard = Shard::restore(&state, &rules, shared.config.correlator).map_err(|e| e.to_string())?;
-            Ok((shard, next, state.len()))
-        });
-        match restored {
-            Ok((shard, next, bytes)) => {
-                let took = began.elapsed();
-                info!("{partition}: state of {bytes} bytes before report {next} restored in {took:?}");
-                count("restored");
-                return (shard, Start::At(next), slot.other());
+    match (taken_up.restored, taken_up.ledger.next()) {
+        (Some(bytes), Some(next)) => {
+            info!("{partition}: {bytes} bytes of state before report {next} restored in {:?}", began.elapsed());
+            count("restored");
+        }
+        _ => {
+            if committed.is_some() {
+                info!("{partition}: no usable snapshot; its state is rebuilt from all reports that are retained");
             }
-            Err(why) => {
-                warn!("a snapshot of {partition} cannot be used: {why}");
-                count("unusable");
-            }
+            count("absent");
         }
     }
-    count("absent");
-    if committed > 0 {
-        info!("{partition}: no usable snapshot; its state is rebuilt from all reports that are retained");
-    }
-    (Shard::default(), Start::Beginning, Slot::default())
+    taken_up
 }

@@ -157,7 +157,7 @@ impl Work<'_> {
     pub fn is_committed(&self) -> bool {
         self.owned.iter().all(|correlating| {
             let Some(transacting) = &correlating.transacting else { return true };
-            let next = correlating.to_commit();
+            let next = correlating.ledger.to_commit();
             transacting.is_calm()
                 && !transacting.transaction.is_open()
                 && next.is_none_or(|_| correlating.committed == next)
@@ -173,7 +173,7 @@ impl Work<'_> {
     pub fn commit_if_due(&mut self, consumer: &Consumer) {
         let (shared, interval) = (self.shared, self.shared.config.limits.commit_interval);
         for correlating in &mut self.owned {
-            let next = correlating.to_commit();
+            let next = correlating.ledger.to_commit();
             let Some(transacting) = correlating.transacting.as_mut().filter(|t| t.trouble.is_none()) else { continue };
             if let Some(next) = next.filter(|_| transacting.is_due(interval)) {
                 if correlating.committed == Some(next) && !transacting.transaction.is_open() {
@@ -192,7 +192,7 @@ impl Work<'_> {
     pub fn commit_all(&mut self, consumer: &Consumer, partitions: &[Partition], deadline: Instant) {
         let shared = self.shared;
         for correlating in self.owned.iter_mut().filter(|c| partitions.contains(&c.owned.partition)) {
-            let Some(next) = correlating.to_commit() else { continue };
+            let Some(next) = correlating.ledger.to_commit() else { continue };
             let Some(transacting) = &mut correlating.transacting else { continue };
             loop {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -237,7 +237,7 @@ impl Work<'_> {
         let transaction = transacting.and_then(Transacting::into_transaction);
         let restored = restore(self.shared, consumer, vec![(partition, transaction)])?;
         for (partition, restored) in restored.into_iter().flatten() {
-            let start = restored.start;
+            let start = restored.start();
             let transacting = self.take(&partition, restored).transacting.as_mut();
             transacting.into_iter().for_each(|transacting| transacting.repairs = repairs + 1);
             consumer.seek(&partition, start, SEEK_TIMEOUT)?;

@@ -1,6 +1,5 @@
 //! The correlate stage's work between two events of its consumer group.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
@@ -12,15 +11,15 @@ use super::restore::{ID_HEADER, Restored};
 use super::transactions::Transacting;
 use crate::alert::{Alert, Status};
 use crate::correlator::Sizes;
-use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, Start};
+use crate::kafka::{FetchState, Outgoing, Producer, RateLimit};
 use crate::metrics::{AlertLabel, OutcomeLabel, ReasonLabel, StateLabel};
 use crate::record::Partition;
 use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
 use crate::service::owned::{Owned, standing};
 use crate::service::{Error, Shared, dead_letter};
-use crate::shard::Shard;
-use crate::shard::snapshot::{Slot, Snapshot, key_prefix, pack};
+use crate::shard::ledger::Ledger;
+use crate::shard::snapshot::{Slot, key_prefix, pack};
 
 const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -37,16 +36,13 @@ pub(in crate::service) struct Work<'s> {
 
 pub(super) struct Correlating {
     pub owned: Owned,
-    shard: Shard,
-    /// What reports before this offset lead to was sent by whoever committed it.
-    pub send_from: i64,
-    /// Where reading began; nothing comes from before, unless the topic was created anew.
-    asked: Option<i64>,
+    pub ledger: Ledger,
+    /// Where reading was to begin, if not at the first report.
+    begins_at: Option<i64>,
+    /// What the newest batch covers, without transactions.
     sealed: Option<i64>,
     /// What this instance has committed in transactions.
     pub committed: Option<i64>,
-    /// Output and id of alerts that somebody may have sent after the last commit.
-    sent: BTreeSet<(usize, String)>,
     snapshots: Snapshots,
     pub transacting: Option<Transacting>,
 }
@@ -61,20 +57,15 @@ struct Snapshots {
 
 impl Correlating {
     fn new(partition: &Partition, restored: Restored) -> Self {
-        let asked = match restored.start {
-            Start::At(next) => Some(next),
-            Start::Beginning | Start::Committed => None,
-        };
         let mut owned = Owned::new(partition.clone(), Instant::now());
-        owned.position = asked;
+        let begins_at = restored.ledger.next();
+        owned.position = begins_at;
         Correlating {
             owned,
-            shard: restored.shard,
-            send_from: restored.send_from,
-            asked,
+            begins_at,
+            ledger: restored.ledger,
             sealed: None,
             committed: None,
-            sent: restored.sent,
             snapshots: Snapshots {
                 slot: restored.slot,
                 partition: restored.state_partition,
@@ -85,22 +76,12 @@ impl Correlating {
         }
     }
 
-    /// The offset that may be committed: while state is rebuilt, the committed one is ahead of us and must not go back.
-    pub fn to_commit(&self) -> Option<i64> {
-        self.owned.position.filter(|position| *position > self.send_from)
-    }
-
-    /// The reports begin anew: what they tell is news, whatever was committed before. What was seen of the inputs stays.
-    fn begin_anew(&mut self) {
-        warn!("{}: begins anew, before the committed offset {}", self.owned.partition, self.send_from);
-        self.send_from = 0;
-        self.asked = None;
+    fn begins_anew(&mut self) {
+        warn!(
+            "{}: the topic was created anew; its reports are new, whatever was committed before",
+            self.owned.partition
+        );
         (self.sealed, self.committed) = (None, None);
-    }
-
-    fn is_rebuilding(&self) -> bool {
-        let read = self.owned.position.max(self.owned.drained_to());
-        read.unwrap_or(0) < self.send_from
     }
 }
 
@@ -145,24 +126,23 @@ impl<'s> Work<'s> {
     pub fn progress(&mut self, partition: &Partition, state: FetchState) {
         let Some(index) = self.index_of(&partition.topic, partition.partition) else { return };
         let correlating = &mut self.owned[index];
-        let is_beyond_end = state.queued == 0 && state.end.is_some_and(|end| Some(end) < correlating.owned.position);
-        if is_beyond_end && correlating.owned.position == correlating.asked {
-            correlating.begin_anew();
-            correlating.owned.position = None;
+        // The end is before where reading was to begin: a topic that was created anew. Once something was read it may
+        // just be an older end.
+        let is_untouched = correlating.owned.position == correlating.begins_at;
+        if is_untouched && state.queued == 0 && state.end.is_some_and(|end| Some(end) < correlating.begins_at) {
+            (correlating.owned.position, correlating.begins_at) = (None, None);
         }
         correlating.owned.progress(state);
-        if let Some(end) = correlating.owned.drained_to() {
-            if end < correlating.send_from {
-                correlating.begin_anew();
-            }
-            // All that a predecessor can have sent has been made again.
-            correlating.sent.clear();
+        if let Some(end) = correlating.owned.drained_to()
+            && correlating.ledger.sees_end(end)
+        {
+            correlating.begins_anew();
         }
     }
 
     /// Whether some partition has not been read up to its committed offset yet.
     pub fn is_rebuilding(&self) -> bool {
-        self.owned.iter().any(Correlating::is_rebuilding)
+        self.owned.iter().any(|correlating| correlating.ledger.is_rebuilding())
     }
 
     /// Applies one report and sends the alerts that it leads to.
@@ -170,19 +150,18 @@ impl<'s> Work<'s> {
         let shared = self.shared;
         let Some(index) = self.index_of(message.topic(), message.partition()) else { return Ok(()) };
         let correlating = &mut self.owned[index];
-        if correlating.asked.is_some_and(|asked| message.offset() < asked) {
-            correlating.begin_anew();
-        }
         correlating.owned.read(message.offset(), Instant::now());
         correlating.snapshots.reports += 1;
-        let is_new = message.offset() >= correlating.send_from;
         let value = message.payload().unwrap_or_default();
-        let result = correlating.shard.apply(value, &shared.rules.rules(), shared.config.correlator);
-        if !is_new {
+        let read = correlating.ledger.read(message.offset(), value, &shared.rules.rules(), shared.config.correlator);
+        if read.began_anew {
+            correlating.begins_anew();
+        }
+        if !read.is_new {
             return Ok(());
         }
         shared.metrics.reports_read.inc();
-        match result {
+        match read.outcome {
             Ok(outcome) => {
                 count(shared, &outcome.counts);
                 outcome.alerts.iter().try_for_each(|alert| self.send_alert(index, alert))
@@ -212,7 +191,7 @@ impl<'s> Work<'s> {
         let label = AlertLabel { status, scope: alert.scope.as_str() };
         self.shared.metrics.alerts.get_or_create(&label).inc();
         for (number, output) in self.shared.config.outputs.iter().enumerate() {
-            if self.owned[index].sent.remove(&(number, alert.id.clone())) {
+            if self.owned[index].ledger.was_sent(number, &alert.id) {
                 continue;
             }
             let headers = OwnedHeaders::new_with_capacity(2)
@@ -245,12 +224,10 @@ impl<'s> Work<'s> {
     pub fn save_if_due(&mut self) -> Result<(), Error> {
         let limits = &self.shared.config.limits;
         for index in 0..self.owned.len() {
-            let Correlating { shard, snapshots, .. } = &self.owned[index];
+            let snapshots = &self.owned[index].snapshots;
             let is_due = snapshots.taken.elapsed() >= limits.snapshot_interval && snapshots.reports > 0
                 || snapshots.reports >= limits.snapshot_reports;
-            // What was rebuilt so far is less than what is saved already.
-            let is_ahead = self.owned[index].to_commit().is_some();
-            if is_due && shard.clusters() > 0 && is_ahead && self.has_room() {
+            if is_due && self.has_room() {
                 self.save(index)?;
             }
         }
@@ -260,9 +237,8 @@ impl<'s> Work<'s> {
     fn save(&mut self, index: usize) -> Result<(), Error> {
         let shared = self.shared;
         let correlating = &mut self.owned[index];
-        let Some(next) = correlating.owned.position else { return Ok(()) };
         let failed = |what: &dyn std::fmt::Display| Error::new(format!("saving the state: {what}"));
-        let snapshot = Snapshot { next, state: correlating.shard.save().map_err(|e| failed(&e))? };
+        let Some(snapshot) = correlating.ledger.snapshot().map_err(|e| failed(&e))? else { return Ok(()) };
         let snapshots = &mut correlating.snapshots;
         let prefix = key_prefix(&shared.config.correlate_group(), correlating.owned.partition.partition);
         let chunk_bytes = shared.config.limits.snapshot_chunk_bytes;
@@ -293,7 +269,7 @@ impl<'s> Work<'s> {
         }
         let mut covers = Vec::new();
         for correlating in self.owned.iter_mut().filter(|_| !self.shared.config.exactly_once) {
-            let position = correlating.to_commit();
+            let position = correlating.ledger.to_commit();
             if position > correlating.sealed {
                 correlating.sealed = position;
                 covers.extend(position.map(|position| (correlating.owned.partition.clone(), position)));
@@ -349,9 +325,9 @@ impl<'s> Work<'s> {
     }
 
     pub fn show_sizes(&self) {
-        let shards = || self.owned.iter().flat_map(|correlating| correlating.shard.sizes());
+        let shards = || self.owned.iter().flat_map(|correlating| correlating.ledger.shard().sizes());
         let sum = |field: fn(&Sizes) -> usize| shards().map(|sizes| field(&sizes)).sum::<usize>();
-        let clusters = self.owned.iter().map(|correlating| correlating.shard.clusters()).sum();
+        let clusters = self.owned.iter().map(|correlating| correlating.ledger.shard().clusters()).sum();
         for (kind, count) in [
             ("clusters", clusters),
             ("partitions", sum(|s| s.partitions)),
