@@ -284,7 +284,7 @@ impl<'s> Work<'s> {
             self.count(&report);
             self.send_report(&report)?;
         }
-        self.count_limits();
+        self.shared.limit_hits("clusters", self.scanner.take_counts().clusters);
         if !self.incomplete {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
@@ -330,13 +330,6 @@ impl<'s> Work<'s> {
         if let Some(now) = seen.filter(|now| *now > before) {
             warn!("`{reports}` has {now} partitions now, not {before}; clusters that moved are learnt anew");
             self.report_partitions = now;
-        }
-    }
-
-    fn count_limits(&mut self) {
-        let counts = self.scanner.take_counts();
-        for (limit, hits) in [("clusters", counts.clusters)] {
-            self.shared.limit_hits(limit, hits);
         }
     }
 
