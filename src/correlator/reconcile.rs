@@ -352,7 +352,9 @@ impl Correlator {
                 self.incidents.insert(key, incident);
                 continue;
             }
-            let standing = self.standing(&incident, &roll, now);
+            let mut standing = self.standing(&incident, &roll, now);
+            // What was lost may have told of failures: quiet counts from then on.
+            standing.last_match = standing.last_match.map(|at| self.lost_at.map_or(at, |lost| at.max(lost)));
             if let Some(reason) = incident.is_over(&standing, now, &self.options.alerts) {
                 incident.notes.push(format!("resolved: {reason}"));
                 self.settle(&incident, now);

@@ -351,6 +351,25 @@ fn where_records_were_lost_a_verdict_is_no_more_than_suspected() {
 }
 
 #[test]
+fn a_gap_in_the_records_is_no_recovery() {
+    let tell = |lost| {
+        let mut cluster = Cluster::settled();
+        cluster.fail_entrypoint("api", "n2");
+        cluster.fail_entrypoint("agent", "n2");
+        cluster.run(10);
+        assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)]);
+        // Nothing was read of the minutes in which they may have failed again and again.
+        cluster.now += 290;
+        let mut after = cluster.report(|_| {});
+        after.partitions[0].lost = lost;
+        cluster.apply(&after);
+        cluster.run(20);
+        cluster.told().len()
+    };
+    assert_eq!((tell(0), tell(900)), (2, 1), "the end is told only where nothing was lost");
+}
+
+#[test]
 fn matches_of_a_topic_created_anew_count_though_their_offsets_were_seen() {
     let mut cluster = Cluster::settled();
     cluster.offset = 5000;
