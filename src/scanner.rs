@@ -23,6 +23,7 @@ use batches::Batches;
 use dating::Clock;
 use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
+use prefilter::Traffic;
 use skim::{Skimmed, Skimmer};
 
 /// Bounds and defaults of a [`Scanner`].
@@ -98,6 +99,8 @@ pub struct Scanned {
     pub was_ahead: bool,
     /// It was not decoded: nothing in it can match.
     pub skimmed: bool,
+    /// It was decoded only because something that a rule is looked for by is in it.
+    pub suspect: bool,
     /// All known writers were forgotten, to make room for this one.
     pub forgot: bool,
 }
@@ -127,6 +130,7 @@ pub struct Scanner {
 /// What became of trying to do without decoding.
 enum Skim {
     Clean { was_ahead: bool },
+    Suspect,
     Candidate,
     Unknown,
 }
@@ -257,13 +261,10 @@ impl Scanner {
         };
         owned.cover(record);
         let cluster = cluster.filter(|name| !name.is_empty());
-        let is_known = match self.skim(matcher, slot, record, cluster) {
-            Some(Skim::Clean { was_ahead }) => {
-                return Ok(Scanned { entries: 1, was_ahead, skimmed: true, ..Scanned::default() });
-            }
-            Some(Skim::Unknown) => false,
-            Some(Skim::Candidate) | None => true,
-        };
+        let skim = self.skim(matcher, slot, record, cluster);
+        if let Some(Skim::Clean { was_ahead }) = skim {
+            return Ok(Scanned { entries: 1, was_ahead, skimmed: true, ..Scanned::default() });
+        }
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
             return Ok(Scanned::default());
         };
@@ -278,9 +279,9 @@ impl Scanner {
         if entries.is_empty() {
             owned.date_unread(record, &self.clock);
         }
-        let mut scanned = Scanned::default();
-        if let (false, [Entry::Log(log)], Some(skimmer), Some(value)) =
-            (is_known, entries.as_slice(), owned.skimmer, record.value)
+        let mut scanned = Scanned { suspect: matches!(skim, Some(Skim::Suspect)), ..Scanned::default() };
+        if let (Some(Skim::Unknown), [Entry::Log(log)], Some(skimmer), Some(value)) =
+            (skim, entries.as_slice(), owned.skimmer, record.value)
             && !log.partial
         {
             scanned.forgot = self.skimmers[skimmer].1.learn(value, &owned.input);
@@ -305,6 +306,7 @@ impl Scanner {
             record.value.filter(|value| value.len() <= limits.record_bytes && matcher.prefilter().is_of_use())?;
         let (form, time) = match skimmer.read(value, matcher.prefilter()) {
             Skimmed::Clean(form, time) => (form, time),
+            Skimmed::Suspect => return Some(Skim::Suspect),
             Skimmed::Candidate => return Some(Skim::Candidate),
             Skimmed::Unknown => return Some(Skim::Unknown),
         };
@@ -370,6 +372,13 @@ impl Scanner {
         if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
             owned.restarted = Some(written.or(now).unwrap_or_default());
         }
+    }
+
+    /// A sample of the messages that were asked about since the last call, for [`Matcher::suited_to`].
+    pub fn take_seen(&mut self) -> Traffic {
+        let mut seen = Traffic::default();
+        self.skimmers.iter_mut().for_each(|(_, skimmer)| seen.append(skimmer.take_seen()));
+        seen
     }
 
     /// Whether enough has gathered that the caller should flush before the interval is over.

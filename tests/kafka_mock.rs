@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Produ
 use faultline::metrics::{Metrics, PartitionLabel, TopicLabel};
 use faultline::report::{Progress, Report};
 use faultline::rules_files::RuleFiles;
-use faultline::service::{Stages, dead_letter};
+use faultline::ruleset::RuleSet;
+use faultline::service::{Config, Stages, dead_letter};
 use faultline::time::Timestamp;
 use rdkafka::Message;
 use rdkafka::mocking::MockCluster;
@@ -149,6 +151,40 @@ fn a_bounded_run_reads_everything_commits_and_ends() {
     let read =
         metrics.lines().filter_map(|line| line.strip_prefix("faultline_records_total{topic=\"container-logs\"} "));
     assert_eq!(read.filter(|count| *count != "0").count(), 0, "{metrics}");
+}
+
+#[test]
+fn two_scan_threads_share_the_work_lose_nothing_and_end_together() {
+    let (_mock, brokers) = mock();
+    for partition in 0..2 {
+        let line = |n| Put { partition, ..Put::value(format!("2026-11-22T10:00:0{}Z stdout F boom {n}", n % 10)) };
+        produce(&brokers, "container-logs", (0..500).map(line));
+    }
+    let rule = "- {id: boom, title: t, severity: error, match: {log: {all: [boom]}}}";
+    let rules = Arc::new(RuleSet::parse(&[("r.yaml", rule)]).unwrap());
+    let config = Config { scan_threads: 2, ..config(&brokers) };
+    Running::start(config, rules, Stages::ALL, true).join().unwrap();
+
+    for partition in 0..2 {
+        assert_eq!(committed(&brokers, "faultline", "container-logs", partition), Some(500));
+        let reports = committed(&brokers, "faultline-correlate", "faultline.reports", partition);
+        let written = read_until(&brokers, "faultline.reports", 2, |got| !got.is_empty());
+        let written = written.iter().filter(|report| report.partition == partition).count();
+        assert_eq!(reports.unwrap_or(0), written as i64, "the correlate stage has read all of them");
+    }
+    let reports = read_until(&brokers, "faultline.reports", 2, |got| !got.is_empty());
+    let reports = reports.iter().filter_map(|got| got.value.as_deref());
+    let reports: Vec<Report> = reports.map(|value| serde_json::from_slice(value).unwrap()).collect();
+    let scanners: BTreeSet<_> = reports.iter().map(|report| &*report.scanner).collect();
+    assert_eq!(scanners, BTreeSet::from(["faultline-test-0", "faultline-test-1"]));
+    let place = |report: &Report, index: u32| report.partitions[index as usize].partition.partition;
+    let mut found: Vec<(i32, i64)> = reports
+        .iter()
+        .flat_map(|report| report.matches.iter().map(|found| (place(report, found.partition), found.offset)))
+        .collect();
+    found.sort_unstable();
+    let all: Vec<(i32, i64)> = (0..2).flat_map(|partition| (0..500).map(move |offset| (partition, offset))).collect();
+    assert_eq!(found, all);
 }
 
 #[test]

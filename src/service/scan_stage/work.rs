@@ -19,6 +19,7 @@ use crate::scanner::{Scanner, Slot};
 use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
 use crate::service::owned::{Owned, standing};
+use crate::service::vitals::Vitals;
 use crate::service::{Error, Shared, dead_letter, wall_clock};
 use crate::time::Timestamp;
 
@@ -29,6 +30,7 @@ const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(in crate::service) struct Work<'s> {
     shared: &'s Shared,
+    vitals: &'s Vitals,
     matcher: Arc<Matcher>,
     scanner: Scanner,
     /// Tagged with when the first record of the flush was read.
@@ -63,6 +65,7 @@ struct Counts {
     bytes: Count,
     entries: Count,
     skimmed: Count,
+    candidates: Count,
 }
 
 impl Counts {
@@ -73,21 +76,26 @@ impl Counts {
             bytes: metrics.bytes.get_or_create_owned(&label),
             entries: metrics.entries.get_or_create_owned(&label),
             skimmed: metrics.skimmed.get_or_create_owned(&label),
+            candidates: metrics.prefilter_candidates.get_or_create_owned(&label),
         }
     }
 }
 
 impl<'s> Work<'s> {
-    pub fn new(shared: &'s Shared, producer: Producer) -> Self {
+    /// `number` is the thread's, from 0.
+    pub fn new(shared: &'s Shared, number: usize, producer: Producer) -> Self {
         let limits = &shared.config.limits;
         let bounds = Bounds {
             batches: limits.reports_in_flight,
             messages: limits.messages_in_flight,
             bytes: limits.bytes_in_flight,
         };
-        let scanner = Scanner::new(shared.config.scanner.clone(), shared.config.connection.client_id.clone());
+        let instance = &shared.config.connection.client_id;
+        let id = if shared.scan.len() > 1 { format!("{instance}-{number}").into() } else { Arc::clone(instance) };
+        let scanner = Scanner::new(shared.config.scanner.clone(), id);
         Work {
             shared,
+            vitals: &shared.scan[number],
             matcher: shared.rules.matcher(),
             scanner,
             outbox: Outbox::new(producer, bounds),
@@ -153,6 +161,9 @@ impl<'s> Work<'s> {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
                 reading.counts.skimmed.inc_by(u64::from(scanned.skimmed));
+                if scanned.suspect {
+                    reading.counts.candidates.inc();
+                }
                 if scanned.forgot {
                     self.shared.limit_hit("known_bytes");
                 }
@@ -231,8 +242,8 @@ impl<'s> Work<'s> {
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
-        let shared = self.shared;
-        let taken = self.outbox.send(message, || shared.keep_trying(&shared.scan))?;
+        let (shared, vitals) = (self.shared, self.vitals);
+        let taken = self.outbox.send(message, || shared.keep_trying(vitals))?;
         self.incomplete |= !taken;
         Ok(())
     }
@@ -284,11 +295,12 @@ impl<'s> Work<'s> {
             self.count(&report);
             self.send_report(&report)?;
         }
-        self.shared.limit_hits("clusters", self.scanner.take_counts().clusters);
+        self.count_limits();
         if !self.incomplete {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
         }
+        self.shared.rules.saw(self.scanner.take_seen());
         // One batch, one set of rules.
         self.matcher = self.shared.rules.matcher();
         Ok(())
@@ -331,6 +343,11 @@ impl<'s> Work<'s> {
             warn!("`{reports}` has {now} partitions now, not {before}; clusters that moved are learnt anew");
             self.report_partitions = now;
         }
+    }
+
+    fn count_limits(&mut self) {
+        let counts = self.scanner.take_counts();
+        self.shared.limit_hits("clusters", counts.clusters);
     }
 
     /// While nothing can be fetched, nobody knows whether the input is silent.
@@ -387,9 +404,9 @@ impl<'s> Work<'s> {
     /// Waits for acknowledgements up to `timeout`, and no longer than the wish to stop while no broker answers.
     /// Returns all offsets that may be committed, earlier ones too.
     pub fn wait(&mut self, timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
-        let shared = self.shared;
+        let (shared, vitals) = (self.shared, self.vitals);
         let go_on = || {
-            shared.scan.beat();
+            vitals.beat();
             shared.link.is_up() || !shared.shutdown.is_triggered()
         };
         self.outbox.wait(Instant::now() + timeout, |_| (), go_on)?;
@@ -399,8 +416,8 @@ impl<'s> Work<'s> {
 
     /// Waits for all acknowledgements, however long it takes, unless the wish to stop comes.
     pub fn wait_for_all(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
-        let shared = self.shared;
-        self.outbox.wait(Instant::now() + LONG, |_| (), || shared.keep_trying(&shared.scan))?;
+        let (shared, vitals) = (self.shared, self.vitals);
+        self.outbox.wait(Instant::now() + LONG, |_| (), || shared.keep_trying(vitals))?;
         self.collect()?;
         Ok(self.outbox.all_done())
     }
