@@ -73,6 +73,7 @@ pub struct Metrics {
     pub entries: Family<TopicLabel, Count>,
     pub skimmed: Family<TopicLabel, Count>,
     pub future_records: Count,
+    pub records_lost: Family<PartitionLabel, Count>,
     pub prefilter_candidates: Family<TopicLabel, Count>,
     pub prefilter_adapted: Count,
     pub matches: Family<RuleLabel, Count>,
@@ -116,6 +117,7 @@ impl Default for Metrics {
             entries: Family::default(),
             skimmed: Family::default(),
             future_records: Count::default(),
+            records_lost: Family::default(),
             prefilter_candidates: Family::default(),
             prefilter_adapted: Count::default(),
             matches: Family::default(),
@@ -182,6 +184,11 @@ impl Metrics {
             "future_records",
             "Records whose time lay too far in the future to be heeded",
             self.future_records.clone(),
+        );
+        registry.register(
+            "records_lost",
+            "Input records that were deleted before they could be read",
+            self.records_lost.clone(),
         );
         registry.register(
             "prefilter_candidates",
