@@ -392,7 +392,7 @@ impl<'s> Work<'s> {
     /// Takes note of acknowledgements; returns the offsets that may be committed now.
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         self.outbox.collect(|_| ())?;
-        self.shared.metrics.dead_letters_lost.inc_by(self.outbox.take_refused());
+        self.shared.metrics.dead_letters_lost.inc_by(self.outbox.take_lost());
         let latency = &self.shared.metrics.report_latency;
         Ok(self.outbox.take_done(|first_record| {
             if let Some(first_record) = first_record {
