@@ -145,5 +145,7 @@ mod tests {
         assert_eq!(connection.producer().get("message.timeout.ms"), Some("0"));
         assert_eq!(connection.consumer("g").get("fetch.queue.backoff.ms"), Some("10"));
         assert_eq!(connection.consumer("g").get("enable.auto.commit"), Some("false"));
+        // Without it what is fetched and not yet read would have no bound.
+        assert_eq!(connection.consumer("g").get("consume.callback.max.messages"), Some("1000"));
     }
 }
