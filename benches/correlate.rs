@@ -6,6 +6,7 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use faultline::correlator::{Correlator, Options};
 use faultline::report::Report;
+use faultline::shard::snapshot::{Gatherer, Slot, Snapshot, pack};
 
 use cluster::Cluster;
 
@@ -22,6 +23,8 @@ const NODES: [usize; 2] = [200, 5_000];
 const SHARE: usize = 30;
 /// The default distance between two evaluations, in seconds.
 const SLIDE: i64 = 5;
+/// The default of `limits.snapshot_chunk_bytes`.
+const CHUNK_BYTES: usize = 512 << 10;
 
 fn main() {
     divan::main();
@@ -67,6 +70,33 @@ fn broken_node(bencher: Bencher, size: usize) {
 #[divan::bench(args = [200], sample_count = 10)]
 fn outage(bencher: Bencher, size: usize) {
     failing(bencher, nodes(size), 0..nodes(size));
+}
+
+/// The state of every pod into messages for the state's topic: what a snapshot holds the correlate stage up for.
+#[divan::bench(args = NODES, sample_count = 10)]
+fn write_snapshot(bencher: Bencher, size: usize) {
+    let correlator = settled(&mut Cluster::new(nodes(size)));
+    bencher.bench_local(|| {
+        let state = correlator.save().expect("it is saved");
+        let bytes = state.len();
+        let messages = pack(&Snapshot { next: 1, state }, "g/0/", Slot::A, CHUNK_BYTES).expect("it is packed");
+        (bytes, messages)
+    });
+}
+
+/// From these messages to a correlator that goes on, without the reports after it.
+#[divan::bench(args = NODES, sample_count = 10)]
+fn restore_snapshot(bencher: Bencher, size: usize) {
+    let correlator = settled(&mut Cluster::new(nodes(size)));
+    let snapshot = Snapshot { next: 1, state: correlator.save().expect("it is saved") };
+    let messages = pack(&snapshot, "g/0/", Slot::A, CHUNK_BYTES).expect("it is packed");
+    bencher.bench_local(|| {
+        let mut gatherer = Gatherer::new("g/0/".to_owned());
+        messages.iter().for_each(|message| gatherer.add(message.key.as_bytes(), &message.value));
+        let (_, found) = gatherer.before(1).next().expect("it is whole");
+        let state = found.expect("it is unpacked").state;
+        Correlator::restore(&state, common::rules(), Options::default()).expect("it is restored")
+    });
 }
 
 fn failing(bencher: Bencher, nodes: usize, broken: Range<usize>) {
