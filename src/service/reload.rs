@@ -21,8 +21,8 @@ use crate::scanner::prefilter::Traffic;
 /// Files that have just changed are looked at again after this, to see whether they change on.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether rules are looked for by what is common. A look takes 1 ms, another choice some 100 ms,
-/// on a thread of its own.
+/// How often it is looked whether rules are looked for by what is common. A look reads the sample once; another choice is
+/// made seldom, and on a thread of its own.
 const ADAPT_EVERY: Duration = Duration::from_secs(60);
 
 /// The rules to begin with, and the files to take others from.
