@@ -5,6 +5,7 @@ use crate::alert::{Scope, Status, Verdict};
 use crate::record::Partition;
 use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
+mod backlog;
 mod explained;
 mod gaps;
 mod noise;
