@@ -1,7 +1,7 @@
 //! A member of a consumer group on a plain thread: one event at a time, every rebalance acknowledged by its owner.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::debug;
 
-use super::record_queue::{Mark, RecordQueue, log_start};
+use super::record_queue::{Mark, RecordQueue, log_range};
 use super::{Connection, Error, Fetched, Link, is_denied};
 use crate::record::Partition;
 
@@ -253,9 +253,9 @@ impl Consumer {
             .map_err(|e| Error::from_kafka("giving partitions back", &e))
     }
 
-    /// Where the broker's log of a partition began, as of the newest fetch; asks nobody.
-    pub fn log_start(&self, topic: &str, partition: i32) -> Option<i64> {
-        log_start(self.client(), topic, partition)
+    /// Where the broker's log of a partition began and ended, as of the newest fetch; asks nobody.
+    pub fn log_range(&self, topic: &str, partition: i32) -> Option<Range<i64>> {
+        log_range(self.client(), topic, partition)
     }
 
     /// Goes on reading a partition that is owned from elsewhere; what was fetched ahead is dropped.

@@ -3,6 +3,8 @@
 //! librdkafka goes to the start of a log when it cannot go on (`auto.offset.reset=earliest`), and tells only its log. So
 //! the offset of each record is held against the one that was due.
 
+use std::ops::Range;
+
 /// Where reading of a partition is to go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Due {
@@ -27,16 +29,22 @@ pub enum Found {
 }
 
 impl Due {
-    /// Takes note of the next record. `log_start` is where the broker's log begins, as far as that is known; it is asked
-    /// only where offsets are missing. Those that are not below it are no loss: compaction leaves holes, and transactions
-    /// take offsets for their markers.
-    pub fn meet(&mut self, offset: i64, log_start: impl FnOnce() -> Option<i64>) -> Found {
+    /// Takes note of the next record. `log` is where the broker's log begins and ends, as far as that is known; it is asked
+    /// only where the offset is not the one that was due.
+    ///
+    /// Offsets that are missing but not below the log's start are no loss: compaction leaves holes, and transactions take
+    /// offsets for their markers. A lower offset from the middle of a log that reaches as far as reading did is a record
+    /// that comes twice; the correlator knows it by its position.
+    pub fn meet(&mut self, offset: i64, log: impl FnOnce() -> Option<Range<i64>>) -> Found {
         let due = std::mem::replace(self, Due::At(offset + 1));
         match due {
             Due::At(due) if offset == due => Found::GoesOn,
-            Due::At(due) if offset < due => Found::BeginsAgain,
+            Due::At(due) if offset < due => match log() {
+                Some(log) if offset > log.start && log.end >= due => Found::GoesOn,
+                _ => Found::BeginsAgain,
+            },
             Due::At(due) => {
-                let lost = log_start().map_or(0, |start| start.min(offset) - due);
+                let lost = log().map_or(0, |log| log.start.min(offset) - due);
                 u64::try_from(lost).ok().filter(|lost| *lost > 0).map_or(Found::GoesOn, Found::Lost)
             }
             Due::Start => Found::Begins,
@@ -50,32 +58,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lies_below_the_start_of_the_log_is_lost() {
-        // What is due, the record's offset, the log's start; what that says.
+    fn the_log_tells_a_loss_from_a_hole_and_a_new_log_from_a_repetition() {
+        // What is due, the record's offset, the log; what that says.
         let cases = [
-            (Due::At(5), 5, Some(0), Found::GoesOn),
-            (Due::At(5), 9, Some(9), Found::Lost(4)),
-            (Due::At(5), 9, Some(7), Found::Lost(2)),
-            (Due::At(5), 9, Some(5), Found::GoesOn),
-            (Due::At(5), 9, Some(0), Found::GoesOn),
+            (Due::At(5), 5, Some(0..9), Found::GoesOn),
+            (Due::At(5), 9, Some(9..10), Found::Lost(4)),
+            (Due::At(5), 9, Some(7..10), Found::Lost(2)),
+            (Due::At(5), 9, Some(5..10), Found::GoesOn),
+            (Due::At(5), 9, Some(0..10), Found::GoesOn),
             (Due::At(5), 9, None, Found::GoesOn),
             // Retention has run on since the record was fetched.
-            (Due::At(5), 9, Some(700), Found::Lost(4)),
-            (Due::At(5), 0, Some(0), Found::BeginsAgain),
-            (Due::At(5), 4, Some(3), Found::BeginsAgain),
-            (Due::Start, 0, Some(0), Found::Begins),
-            (Due::Start, 700, Some(700), Found::Begins),
-            (Due::Unknown, 700, Some(700), Found::GoesOn),
+            (Due::At(5), 9, Some(700..900), Found::Lost(4)),
+            (Due::At(5), 0, Some(0..3), Found::BeginsAgain),
+            (Due::At(5), 0, None, Found::BeginsAgain),
+            // A new log that has grown fast, and one that was cut off.
+            (Due::At(5), 0, Some(0..900), Found::BeginsAgain),
+            (Due::At(5), 4, Some(0..4), Found::BeginsAgain),
+            (Due::At(5), 4, Some(0..5), Found::GoesOn),
+            (Due::Start, 0, Some(0..1), Found::Begins),
+            (Due::Start, 700, Some(700..701), Found::Begins),
+            (Due::Unknown, 700, Some(700..701), Found::GoesOn),
         ];
-        for (before, offset, start, expected) in cases {
+        for (before, offset, log, expected) in cases {
             let mut due = before;
-            assert_eq!(due.meet(offset, || start), expected, "{before:?} {offset} {start:?}");
+            assert_eq!(due.meet(offset, || log.clone()), expected, "{before:?} {offset} {log:?}");
             assert_eq!(due, Due::At(offset + 1));
         }
     }
 
     #[test]
-    fn the_log_start_is_asked_for_only_where_offsets_are_missing() {
+    fn the_log_is_asked_only_about_offsets_that_were_not_due() {
         let mut due = Due::Start;
         for offset in 3..9 {
             due.meet(offset, || panic!("asked at {offset}"));

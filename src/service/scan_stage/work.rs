@@ -145,8 +145,8 @@ impl<'s> Work<'s> {
         let Some(index) = self.find(message.topic(), message.partition()) else {
             return Ok(());
         };
-        let log_start = || consumer.log_start(message.topic(), message.partition());
-        match self.owned[index].due.meet(message.offset(), log_start) {
+        let log = || consumer.log_range(message.topic(), message.partition());
+        match self.owned[index].due.meet(message.offset(), log) {
             Found::GoesOn => {}
             found => self.note_break(index, found, message)?,
         }
