@@ -5,7 +5,7 @@
 //! inputs ─> ScanStage (Scanner) ─> reports topic ─> CorrelateStage (Correlator per cluster) ─> outputs
 //!                └─> dead-letter topic <─ unreadable reports ─┘
 //! ```
-//! Both stages commit their input's offsets only after everything that was made of them is acknowledged, so a crash
+//! Both stages commit their input's offsets only with, or after, everything that was made of them, so a crash
 //! repeats work but loses none; the correlator drops what it has seen, and makes the same alerts with the same ids.
 
 use std::fmt;
