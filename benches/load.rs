@@ -111,31 +111,31 @@ fn command(reader: &str, broker: &Broker, group: &str, records: usize, folder: &
     }
 }
 
-/// The medians of the rounds, and the first reader as the measure of the others.
+/// The medians of the rounds. Ratios are those of each reader and the first one in the same round, for the machine may
+/// be busier in one round than in another.
 fn print(load: &Load, costs: &[Vec<Cost>]) {
     println!("reader   records/s   of poll  CPU s/M  of poll  broker CPU s/M  peak MB");
     let millions = load.records as f64 / 1e6;
-    let middle = |costs: &[Cost], of: fn(&Cost) -> f64| {
-        let mut all: Vec<f64> = costs.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
-    };
     let seconds = |cost: &Cost| cost.wall.as_secs_f64();
     let cpu = |cost: &Cost| cost.cpu.as_secs_f64();
-    let broker = |cost: &Cost| cost.broker_cpu.as_secs_f64();
-    let (first_seconds, first_cpu) = (middle(&costs[0], seconds), middle(&costs[0], cpu));
-    for (reader, costs) in load.readers.iter().zip(costs) {
-        let (seconds, cpu, broker) = (middle(costs, seconds), middle(costs, cpu), middle(costs, broker));
-        let peak = costs.iter().map(|cost| cost.peak_kib / 1024).max().unwrap_or_default();
+    for (reader, of_reader) in load.readers.iter().zip(costs) {
+        let rounds = || of_reader.iter().zip(&costs[0]);
+        let peak = of_reader.iter().map(|cost| cost.peak_kib / 1024).max().unwrap_or_default();
         println!(
             "{reader:8} {:9.0}  {:7.2}  {:7.2}  {:7.2}  {:14.2}  {peak:7}",
-            load.records as f64 / seconds,
-            first_seconds / seconds,
-            cpu / millions,
-            cpu / first_cpu,
-            broker / millions,
+            load.records as f64 / median(of_reader.iter().map(seconds)),
+            median(rounds().map(|(cost, first)| seconds(first) / seconds(cost))),
+            median(of_reader.iter().map(cpu)) / millions,
+            median(rounds().map(|(cost, first)| cpu(cost) / cpu(first))),
+            median(of_reader.iter().map(|cost| cost.broker_cpu.as_secs_f64())) / millions,
         );
     }
+}
+
+fn median(all: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = all.collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Longer than anything takes here.

@@ -2,12 +2,15 @@
 //! in turns, so that the ratios hold on a machine that others use too.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use faultline::decode::{Format, Input};
 use faultline::record::Expect;
+use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::Matcher;
+use faultline::scanner::prefilter::Traffic;
 use faultline::scanner::{Limits, Options, Scanner};
 use faultline::scenario::ScenarioRecord;
 use faultline::time::Timestamp;
@@ -43,8 +46,12 @@ fn main() {
         let began = Instant::now();
         let matcher = Matcher::new(signatures::rules(count));
         println!("{count} rules are ready in {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
+        let (seen, began) = (sample(&records), Instant::now());
+        black_box(Matcher::suited_to(Arc::clone(matcher.rules()), &seen));
+        println!("{count} rules suited to {} messages in {:.0} ms", seen.len(), began.elapsed().as_secs_f64() * 1e3);
         steps.extend(with_rules(&records, count, matcher));
     }
+    steps.extend(with_a_common_word(&records));
     // `cargo bench --bench record_path -- NAME` measures only what has NAME in its name.
     let wanted = std::env::args_os().skip(1).filter_map(|it| it.into_string().ok()).find(|it| !it.starts_with('-'));
     steps.retain(|step| wanted.as_ref().is_none_or(|name| step.name.contains(name)));
@@ -88,6 +95,30 @@ fn with_rules(records: &[ScenarioRecord], count: usize, matcher: Matcher) -> Vec
         Step::new(format!("serde_json, borrowed, and Aho-Corasick, {count}"), move || borrowed(records, &automaton)),
         Step::new(format!("serde_json and Aho-Corasick, {count}"), owned),
     ]
+}
+
+/// As many messages as are kept.
+fn sample(records: &[ScenarioRecord]) -> Traffic {
+    let mut seen = Traffic::default();
+    for record in records {
+        let value: serde_json_borrow::Value<'_> = serde_json::from_str(&record.value).expect("chatter is JSON");
+        seen.add(value.get("log").as_str().unwrap_or_default().as_bytes());
+    }
+    seen
+}
+
+/// 100 rules and one that is looked for by words that are rare in most logs, and common in these.
+fn with_a_common_word(records: &[ScenarioRecord]) -> [Step<'_>; 2] {
+    let rule =
+        "- {id: seldom, title: t, severity: error, match: {log: {all: [SyncProxyRules complete, but not so]}}}\n";
+    let rules = RuleSet::parse(&[("r.yaml", &(signatures::text(100) + rule))]).expect("valid rules");
+    let before = Matcher::new(Arc::new(rules));
+    let after = Matcher::suited_to(Arc::clone(before.rules()), &sample(records));
+    let path = |name: &str, matcher: Matcher| {
+        let mut scanner = scanner(true);
+        Step::new(name, move || scan(&mut scanner, &matcher, records))
+    };
+    [path("record path, a rule's words are common", before), path("record path, suited to that", after)]
 }
 
 fn ratios(steps: &[Step<'_>]) {

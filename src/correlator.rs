@@ -88,6 +88,9 @@ pub struct Alerts {
     pub recovered_after: Duration,
     /// A cluster watched for less than this is not known yet: verdicts are capped at `suspected`.
     pub warm_up: Duration,
+    /// While reports that are older than this are read, incidents are followed but not told: they may be over. Those that
+    /// are still open in the present are told then. `None`: all are told.
+    pub max_age: Option<Duration>,
 }
 
 impl Default for Alerts {
@@ -100,6 +103,7 @@ impl Default for Alerts {
             hold_pod: Duration::from_secs(300),
             recovered_after: Duration::from_secs(120),
             warm_up: Duration::from_secs(60),
+            max_age: None,
         }
     }
 }
@@ -155,6 +159,8 @@ pub struct Correlator {
     evaluated: Option<Timestamp>,
     /// By when records were lost that nobody could read; the newest of such times.
     lost_at: Option<Timestamp>,
+    /// When the report at hand was written.
+    present: Timestamp,
 }
 
 /// An event that is first heard of with this count has been repeated for some time: kubelet counts about one back-off a
@@ -235,6 +241,8 @@ pub struct Counts {
     pub evicted_failing_pods: u64,
     /// Incidents that could not be opened, counted at each evaluation.
     pub untold_incidents: u64,
+    /// Alerts that were not told because what they tell of is long ago.
+    pub withheld: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -251,6 +259,7 @@ impl std::ops::AddAssign for Counts {
             evicted_pods,
             evicted_failing_pods,
             untold_incidents,
+            withheld,
         } = other;
         self.matches += matches;
         self.duplicates += duplicates;
@@ -262,6 +271,7 @@ impl std::ops::AddAssign for Counts {
         self.evicted_pods += evicted_pods;
         self.evicted_failing_pods += evicted_failing_pods;
         self.untold_incidents += untold_incidents;
+        self.withheld += withheld;
     }
 }
 
@@ -292,6 +302,7 @@ impl Correlator {
             beginning: Beginning::default(),
             evaluated: None,
             lost_at: None,
+            present: Timestamp::default(),
         }
     }
 
@@ -299,6 +310,7 @@ impl Correlator {
     /// but not before all of its flush is in: a report of one cluster names only the partitions that brought it something.
     pub fn apply(&mut self, report: &Report) -> Outcome {
         let mut outcome = Outcome::default();
+        self.present = report.flushed_at;
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
         self.take_losses(report);
         if self.evaluated.is_none() || self.began.is_none() {

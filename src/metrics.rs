@@ -87,6 +87,7 @@ pub struct Metrics {
     pub unknown_rule: Count,
     pub evaluations: Count,
     pub alerts: Family<AlertLabel, Count>,
+    pub alerts_withheld: Count,
     pub limits: Family<LimitLabel, Count>,
     pub lag: Family<PartitionLabel, Level>,
     pub state: Family<StateLabel, Level>,
@@ -131,6 +132,7 @@ impl Default for Metrics {
             unknown_rule: Count::default(),
             evaluations: Count::default(),
             alerts: Family::default(),
+            alerts_withheld: Count::default(),
             limits: Family::default(),
             lag: Family::default(),
             state: Family::default(),
@@ -223,6 +225,11 @@ impl Metrics {
         registry.register("unknown_rule", "Matches of rules that are not in force; dropped", self.unknown_rule.clone());
         registry.register("evaluations", "Times that windows were evaluated", self.evaluations.clone());
         registry.register("alerts", "Alerts that were written", self.alerts.clone());
+        registry.register(
+            "alerts_withheld",
+            "Alerts about what was long ago when it was read; not written",
+            self.alerts_withheld.clone(),
+        );
         registry.register("state", "Entries of the correlator's state", self.state.clone());
         registry.register(
             "transactions",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io};
 
-use crate::correlator;
+use crate::correlator::{self, Alerts};
 use crate::decode::{self, Format};
 use crate::document::{Collector, Diagnostics, Item};
 use crate::record::Expect;
@@ -219,7 +219,10 @@ impl Default for Settings {
             outputs: vec![Output { topic: "alerts".to_owned(), format: OutputFormat::Faultline }],
             rules: PathBuf::from("rules"),
             rules_reload_interval: Some(Duration::from_secs(5)),
-            correlator: correlator::Options::default(),
+            correlator: correlator::Options {
+                alerts: Alerts { max_age: Some(Duration::from_secs(3600)), ..Alerts::default() },
+                ..correlator::Options::default()
+            },
             scanner: scanner::Limits::default(),
             scan: Scan::default(),
             http: Http::default(),

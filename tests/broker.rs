@@ -107,7 +107,8 @@ impl Process {
         std::fs::write(folder.path().join("rules.yaml"), founding::RULE).unwrap();
         let config = format!(
             "kafka:\n  brokers: {broker}\n  exactly_once: {exactly_once}\n  properties: {{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"1000\"}}\n\
-             rules: {}\nhttp: {{listen: {http}}}\nscan: {{flush_interval: 100ms, idle_after: 1s}}\n",
+             rules: {}\nhttp: {{listen: {http}}}\nscan: {{flush_interval: 100ms, idle_after: 1s}}\n\
+             alerts: {{max_age: off}}\n",
             folder.path().display()
         );
         let file = folder.path().join("faultline.yaml.conf");

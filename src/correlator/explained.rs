@@ -176,6 +176,10 @@ fn left_out(view: &View<'_>, group: &Group, members: &BTreeSet<PodKey>, failing_
 impl Correlator {
     /// Sends the alert, with its explanation where that is asked for.
     pub(super) fn tell(&self, incident: &Incident, alert: Alert, outcome: &mut Outcome) {
+        if incident.is_untold {
+            outcome.counts.withheld += 1;
+            return;
+        }
         if self.options.explain {
             outcome.explanations.push(self.explained(incident, &alert));
         }

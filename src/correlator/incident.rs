@@ -40,6 +40,8 @@ pub struct Incident {
     /// Every rule that a member matched.
     pub rules: BTreeSet<Arc<str>>,
     pub notes: Vec<String>,
+    /// Nobody was told of it: it began long before it was read of.
+    pub is_untold: bool,
     /// What `best` comes from, if it is to be explained.
     #[serde(skip)]
     pub grounds: Option<Arc<Grounds>>,
@@ -84,6 +86,7 @@ impl Incident {
             members: BTreeMap::new(),
             rules: BTreeSet::new(),
             notes: Vec::new(),
+            is_untold: false,
             grounds: None,
             told: Told { at: now, failing: 0, verdict, severity, pause: GROWTH_PAUSE },
         }

@@ -182,6 +182,11 @@ impl Correlator {
         self.lost_at.is_none_or(|lost| now.since(lost) > self.options.windows.size)
     }
 
+    /// Whether what happens at `now` may well be over in the present.
+    fn is_long_ago(&self, now: Timestamp) -> bool {
+        self.options.alerts.max_age.is_some_and(|most| self.present.since(now) > most)
+    }
+
     fn exposed(&self, pods: &BTreeSet<PodKey>, now: Timestamp) -> Vec<Exposed> {
         let nobody = Findings::default();
         let view = self.view(&nobody, now);
@@ -278,6 +283,7 @@ impl Correlator {
         let best = &explanation.best;
         let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, found.onset, now);
         incident.grounds.clone_from(&found.grounds);
+        incident.is_untold = self.is_long_ago(now);
         if confirmed {
             incident.verdict = Verdict::Confirmed;
         } else if !self.is_known(now) {
@@ -362,7 +368,9 @@ impl Correlator {
                 continue;
             }
             incident.severity = incident.severity.max(self.incident_severity(&incident));
-            if incident.has_news(now, self.options.alerts.renotify) {
+            let is_news = incident.is_untold || incident.has_news(now, self.options.alerts.renotify);
+            if is_news && !self.is_long_ago(now) {
+                incident.is_untold = false;
                 incident.mark_told(now);
                 self.tell(&incident, self.alert(&incident, Status::Firing, now), outcome);
             }

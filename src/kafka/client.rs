@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
+use super::record_queue::AT_ONCE;
 use super::{Error, Properties};
 
 /// How to reach the brokers.
@@ -75,6 +76,7 @@ impl Connection {
             .set("topic.metadata.refresh.interval.ms", limits.metadata_refresh.as_millis().to_string())
             .set("fetch.wait.max.ms", limits.fetch_wait.as_millis().to_string())
             .set("enable.partition.eof", "true")
+            .set("consume.callback.max.messages", AT_ONCE.to_string())
             // Tell of ends, too, also where nothing was read before them.
             .set("statistics.interval.ms", limits.progress_interval.as_millis().to_string());
         self.with_operator_wishes(config)
@@ -166,5 +168,7 @@ mod tests {
         assert_eq!(connection.producer().get("message.timeout.ms"), Some("0"));
         assert_eq!(connection.consumer("g").get("fetch.queue.backoff.ms"), Some("10"));
         assert_eq!(connection.consumer("g").get("enable.auto.commit"), Some("false"));
+        // Without it what is fetched and not yet read would have no bound.
+        assert_eq!(connection.consumer("g").get("consume.callback.max.messages"), Some("1000"));
     }
 }

@@ -10,15 +10,22 @@
 //! application's position past an error too, so a pause or rebalance right after a failed fetch would skip a record, and
 //! it locks the queue for every record.
 //!
+//! Why through a partition's queue, and not `rd_kafka_consume_callback_queue`: that one takes all that waits out of the
+//! queue before it calls back, so that while records are worked on the queue seems empty, and fetching, which the length
+//! of the queue bounds, goes on without bound. `rd_kafka_consume_callback` takes `AT_ONCE` at most. It asks for a
+//! partition; the one that every topic has for what belongs to none is never fetched, so it stays forwarded to the queue.
+//!
 //! The only module with unsafe code. Its safe twin is `BaseConsumer::poll` (`Fetching::OneByOne`), against which
 //! tests/kafka_mock.rs compares it.
 #![allow(unsafe_code)]
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_void};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
@@ -29,12 +36,17 @@ use rdkafka::message::{BorrowedHeaders, Message, Timestamp};
 use super::Error;
 
 /// Records handed over at once at most: few enough that events, flushes and commits do not wait for long (1 ms), and
-/// enough that what is done once for all of them costs nothing.
-const AT_ONCE: usize = 1_000;
+/// enough that what is done once for all of them costs nothing. For librdkafka's `consume.callback.max.messages`.
+pub(super) const AT_ONCE: usize = 1_000;
+
+/// librdkafka's `RD_KAFKA_PARTITION_UA`, a macro that has no binding.
+const NO_PARTITION: i32 = -1;
 
 /// Where the records of all partitions of a consumer arrive. To be dropped before the consumer is.
 pub(super) struct RecordQueue {
     queue: NonNull<sys::rd_kafka_queue_t>,
+    /// A topic whose partition for what belongs to none is forwarded here; there is one once a partition is attached.
+    door: Cell<Option<NonNull<sys::rd_kafka_topic_t>>>,
     client: *mut sys::rd_kafka_t,
 }
 
@@ -52,7 +64,7 @@ impl RecordQueue {
         // SAFETY: the client is open as long as `consumer` is. The new queue is ours; `drop` gives it back.
         let queue = unsafe { sys::rd_kafka_queue_new(client) };
         let queue = NonNull::new(queue).ok_or_else(|| Error::new("librdkafka makes no queue"))?;
-        Ok(RecordQueue { queue, client })
+        Ok(RecordQueue { queue, door: Cell::new(None), client })
     }
 
     /// From here on the records of the partition arrive here. To be called before each assignment of it: librdkafka
@@ -60,15 +72,29 @@ impl RecordQueue {
     pub(super) fn attach(&self, topic: &str, partition: i32) -> Result<(), Error> {
         let failed = || Error::new(format!("librdkafka has no queue for {topic}[{partition}]"));
         let name = CString::new(topic).map_err(|_| failed())?;
+        self.forward(&name, partition).ok_or_else(failed)?;
+        if self.door.get().is_none() {
+            // SAFETY: the client is open, for the consumer outlives us; the name ends with a zero and outlives the call.
+            // Null: settings like those of all topics. The handle is ours; `drop` gives it back.
+            let door = unsafe { sys::rd_kafka_topic_new(self.client, name.as_ptr(), ptr::null_mut()) };
+            let door = NonNull::new(door).ok_or_else(failed)?;
+            self.door.set(Some(door));
+            self.forward(&name, NO_PARTITION).ok_or_else(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Has what arrives in the queue of a partition arrive here.
+    fn forward(&self, topic: &CStr, partition: i32) -> Option<()> {
         // SAFETY: the client is open, for the consumer outlives us; the name ends with a zero and outlives the call.
-        let source = unsafe { sys::rd_kafka_queue_get_partition(self.client, name.as_ptr(), partition) };
-        let source = NonNull::new(source).ok_or_else(failed)?;
+        let source = unsafe { sys::rd_kafka_queue_get_partition(self.client, topic.as_ptr(), partition) };
+        let source = NonNull::new(source)?;
         // SAFETY: both queues are valid. librdkafka counts its own references, so ours to `source` ends here.
         unsafe {
             sys::rd_kafka_queue_forward(source.as_ptr(), self.queue.as_ptr());
             sys::rd_kafka_queue_destroy(source.as_ptr());
         }
-        Ok(())
+        Some(())
     }
 
     /// Hands over what is there, in the order of offsets within each partition, after waiting up to `timeout` for the
@@ -77,13 +103,19 @@ impl RecordQueue {
     where
         F: FnMut(&Fetched<'_>) -> ControlFlow<()>,
     {
-        let mut call = Call { each, client: self.client, left: AT_ONCE, marks: Vec::new(), panic: None };
+        let Some(door) = self.door.get() else {
+            // Nothing is attached, so nothing comes.
+            thread::park_timeout(timeout);
+            return Vec::new();
+        };
+        let mut call = Call { each, client: self.client, marks: Vec::new(), panic: None };
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the queue is ours. librdkafka calls `on_record::<F>` on this thread, only before it returns, and only
+        // SAFETY: the topic is ours. librdkafka calls `on_record::<F>` on this thread, only before it returns, and only
         // with the pointer given here, which is to a `Call<F>` that nobody else touches meanwhile.
         unsafe {
-            sys::rd_kafka_consume_callback_queue(
-                self.queue.as_ptr(),
+            sys::rd_kafka_consume_callback(
+                door.as_ptr(),
+                NO_PARTITION,
                 timeout_ms,
                 Some(on_record::<F>),
                 (&raw mut call).cast(),
@@ -104,6 +136,10 @@ impl RecordQueue {
 
 impl Drop for RecordQueue {
     fn drop(&mut self) {
+        if let Some(door) = self.door.get() {
+            // SAFETY: nobody else has the handle.
+            unsafe { sys::rd_kafka_topic_destroy(door.as_ptr()) };
+        }
         // SAFETY: nobody else has the queue. What it holds is freed with it; partitions that are still forwarded to it
         // find it closed, and drop what they fetch.
         unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
@@ -113,7 +149,6 @@ impl Drop for RecordQueue {
 struct Call<F> {
     each: F,
     client: *mut sys::rd_kafka_t,
-    left: usize,
     marks: Vec<Mark>,
     panic: Option<Box<dyn Any + Send>>,
 }
@@ -130,11 +165,10 @@ where
         call.marks.push(mark(raw));
         return;
     }
-    call.left = call.left.saturating_sub(1);
     let each = &mut call.each;
     // Unwinding must not enter C. What the panic leaves behind is not used again: `read` goes on with it.
     let stop = match catch_unwind(AssertUnwindSafe(|| each(&Fetched { raw }))) {
-        Ok(flow) => flow.is_break() || call.left == 0,
+        Ok(flow) => flow.is_break(),
         Err(panic) => {
             call.panic = Some(panic);
             true

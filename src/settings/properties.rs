@@ -1,7 +1,7 @@
 //! librdkafka properties: which of them faultline sets itself, and which hold secrets.
 
 /// Properties that the service owns, and what to set instead or why not.
-const OWNED: [(&str, &str); 19] = [
+const OWNED: [(&str, &str); 20] = [
     ("bootstrap.servers", "set kafka.brokers instead"),
     ("metadata.broker.list", "set kafka.brokers instead"),
     ("group.id", "set kafka.group_id instead"),
@@ -10,6 +10,7 @@ const OWNED: [(&str, &str); 19] = [
     ("enable.auto.commit", "offsets are committed only after what they caused is acknowledged"),
     ("auto.commit.interval.ms", "offsets are committed only after what they caused is acknowledged"),
     ("enable.auto.offset.store", "offsets are committed only after what they caused is acknowledged"),
+    ("consume.callback.max.messages", "what is fetched and not yet read would have no bound"),
     ("enable.partition.eof", "faultline needs to know where a partition ends"),
     ("isolation.level", "faultline reads what is committed"),
     ("enable.idempotence", "without it a retry could reorder or repeat reports"),

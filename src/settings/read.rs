@@ -252,6 +252,10 @@ fn alerts(section: &mut Section<'_>, alerts: &mut Alerts) {
     section.read("hold_pod", &mut alerts.hold_pod, hold);
     section.read("recovered_after", &mut alerts.recovered_after, span);
     section.read("warm_up", &mut alerts.warm_up, hold);
+    section.read("max_age", &mut alerts.max_age, |item| match item.text()?.as_str() {
+        "off" => Some(None),
+        _ => item.duration_within(Duration::from_secs(60)..=WEEK).map(Some),
+    });
 }
 
 fn localization(section: &mut Section<'_>, priors: &mut Priors) {

@@ -122,6 +122,7 @@ fn correlator(yaml: &mut Yaml, settings: &Settings) {
     yaml.duration("hold_pod", alerts.hold_pod);
     yaml.duration("recovered_after", alerts.recovered_after);
     yaml.duration("warm_up", alerts.warm_up);
+    yaml.text("max_age", &alerts.max_age.map_or("off".to_owned(), format_duration));
     yaml.end();
     let priors = &settings.correlator.priors;
     yaml.section("localization");

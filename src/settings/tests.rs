@@ -56,7 +56,7 @@ outputs: [{topic: a1, format: faultline}, {topic: a2}]
 rules: /etc/faultline/rules
 rules_reload_interval: off
 windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
-alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m}
+alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m, max_age: 3h}
 localization: {priors: {isolated: 70, workload: 20, node: 5, image: 3, node_pool: 1.5, cluster: 0.5}}
 scan: {threads: 3, flush_interval: 500ms, idle_after: 20s, prefilter: off}
 http: {listen: off}

@@ -27,6 +27,7 @@ pub fn count(shared: &Shared, counts: &Counts) {
         (&metrics.duplicates, counts.duplicates),
         (&metrics.unknown_rule, counts.unknown_rule),
         (&metrics.evaluations, counts.evaluations),
+        (&metrics.alerts_withheld, counts.withheld),
     ] {
         metric.inc_by(value);
     }
