@@ -147,6 +147,7 @@ pub struct Slot {
 }
 
 const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
 
 impl Slot {
     /// Whether a blow can hit it.
@@ -174,11 +175,14 @@ impl Slot {
         if let Some(process) = &mut self.process {
             *peak_kib = process.peak_kib().unwrap_or(0).max(*peak_kib);
             if let Some(status) = process.ended() {
+                let ending = self.ending;
                 (self.process, self.stopped_until, self.ending) = (None, None, false);
                 match (status.code(), status.signal()) {
                     (Some(0), _) => exits.well += 1,
                     (Some(1), _) => exits.failed += 1,
                     (_, Some(SIGKILL)) => exits.killed += 1,
+                    // It had only just begun.
+                    (_, Some(SIGTERM)) if ending => exits.well += 1,
                     _ => return Err(format!("{} of start {} ended with {status}", self.name, self.starts)),
                 }
             }

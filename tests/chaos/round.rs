@@ -146,6 +146,8 @@ pub fn run(plan: &Plan, mode: Mode) -> Option<Outcome> {
         feeder.feed_all();
         Ok(stage.finish()?.max(peak_kib))
     });
+    // Whoever still runs, because something went wrong, must not go on while it is judged.
+    storm.slots.clear();
     let mut outcome = stage.judge(mode, &story);
     match finished {
         Ok(peak_kib) => storm.seen.peak_kib = storm.seen.peak_kib.max(peak_kib),
