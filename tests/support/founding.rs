@@ -88,16 +88,21 @@ pub fn line(workload: &str, pod: &str, node: &str, text: &str, time_ms: i64) -> 
 pub fn events(start_ms: i64) -> Vec<Put> {
     let events = PODS.iter().enumerate().map(|(index, (_, pod, node))| {
         let time_ms = start_ms + i64::try_from(index).expect("small");
-        let time = faultline::time::Timestamp::from_millis(time_ms).to_string();
-        let value = json!({
-            "kind": "Event", "apiVersion": "v1", "type": "Normal", "reason": "Scheduled", "count": 1,
-            "message": format!("Successfully assigned sitecore/{pod} to {node}"),
-            "metadata": {"name": format!("{pod}.1"), "namespace": "sitecore", "uid": format!("event-{index}"),
-                         "creationTimestamp": time},
-            "involvedObject": {"kind": "Pod", "namespace": "sitecore", "name": pod, "uid": format!("uid-{pod}")},
-            "source": {"component": "default-scheduler"}, "firstTimestamp": time, "lastTimestamp": time,
-        });
-        Put { timestamp_ms: Some(time_ms), ..Put::value(value.to_string()) }
+        Put { timestamp_ms: Some(time_ms), ..Put::value(scheduled(pod, node, time_ms)) }
     });
     events.collect()
+}
+
+/// What the scheduler says when it has placed a pod.
+pub fn scheduled(pod: &str, node: &str, time_ms: i64) -> Vec<u8> {
+    let time = faultline::time::Timestamp::from_millis(time_ms).to_string();
+    let value = json!({
+        "kind": "Event", "apiVersion": "v1", "type": "Normal", "reason": "Scheduled", "count": 1,
+        "message": format!("Successfully assigned sitecore/{pod} to {node}"),
+        "metadata": {"name": format!("{pod}.1"), "namespace": "sitecore", "uid": format!("event-{pod}"),
+                     "creationTimestamp": time},
+        "involvedObject": {"kind": "Pod", "namespace": "sitecore", "name": pod, "uid": format!("uid-{pod}")},
+        "source": {"component": "default-scheduler"}, "firstTimestamp": time, "lastTimestamp": time,
+    });
+    value.to_string().into_bytes()
 }

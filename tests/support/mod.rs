@@ -193,7 +193,7 @@ pub struct Got {
 }
 
 impl Got {
-    fn of(message: &BorrowedMessage<'_>) -> Self {
+    pub fn of(message: &BorrowedMessage<'_>) -> Self {
         let text = |header: Header<'_, &[u8]>| {
             let value = header.value.map(|value| String::from_utf8_lossy(value).into_owned());
             (header.key.to_owned(), value.unwrap_or_default())

@@ -1,6 +1,7 @@
 //! The broker process of `tests/transactional-broker`: its transactions isolate, and faults can be ordered.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -15,12 +16,22 @@ pub struct TransactionalBroker {
 impl TransactionalBroker {
     /// `None`, with a message, where no broker binary was given.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same behind a proxy, whose address clients are told.
+    pub fn start_behind(proxy: SocketAddr) -> Option<Self> {
+        Self::start_with(&["--advertise", &proxy.to_string()])
+    }
+
+    fn start_with(arguments: &[&str]) -> Option<Self> {
         let Some(binary) = std::env::var_os("FAULTLINE_TEST_TXN_BROKER") else {
             eprintln!("skipped: FAULTLINE_TEST_TXN_BROKER names no broker with transactions (see .ci/run)");
             return None;
         };
         let mut child = Command::new(&binary)
             .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -43,6 +54,12 @@ impl TransactionalBroker {
         writeln!(self.orders, "{command}").expect("the broker runs");
         let answer = self.answer();
         assert_eq!(answer, "ok", "{command}");
+    }
+
+    /// How many transactions are open that wrote to this topic.
+    pub fn open_transactions(&mut self, topic: &str) -> usize {
+        writeln!(self.orders, "open {topic}").expect("the broker runs");
+        self.answer().parse().expect("a number")
     }
 
     fn answer(&mut self) -> String {

@@ -6,8 +6,8 @@ use krafka::error::ErrorCode;
 use krafka::testing::{ApiKey, Control, FakeBroker};
 
 /// The commands, for people.
-pub const COMMANDS: &str =
-    "outage MS | cut | drop API TIMES | lose API TIMES | delay API TIMES MS | error API TIMES CODE | clear";
+pub const COMMANDS: &str = "outage MS | cut | drop API TIMES | lose API TIMES | delay API TIMES MS | \
+                            error API TIMES CODE | unfinished TOPIC TIMES | clear | open [TOPIC]";
 
 const APIS: [(&str, ApiKey); 13] = [
     ("produce", ApiKey::Produce),
@@ -31,6 +31,8 @@ pub enum Fault {
     /// All connections are cut.
     Cut,
     Requests(Requests),
+    /// The next so many requests to end a transaction that wrote to this topic are not heard.
+    Unfinished(String, u32),
     /// Nothing more goes wrong with requests.
     Clear,
 }
@@ -62,6 +64,7 @@ impl Fault {
             ["outage", time] => Some(Fault::Outage(millis(time)?)),
             ["cut"] => Some(Fault::Cut),
             ["clear"] => Some(Fault::Clear),
+            ["unfinished", topic, times] => Some(Fault::Unfinished(topic.to_owned(), times.parse().ok()?)),
             ["drop", api, times] => requests(api, times, Control::Disconnect),
             ["lose", api, times] => requests(api, times, Control::ApplyThen(Box::new(Control::Disconnect))),
             ["delay", api, times, time] => requests(api, times, Control::Delay(millis(time)?)),

@@ -40,13 +40,17 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Listens at `address`; what is sent to the sender happens.
-    pub async fn open(address: SocketAddr) -> io::Result<(Self, UnboundedSender<Fault>)> {
+    /// Listens at `address` and tells clients to connect to `advertised`, the same by default; what is sent to the
+    /// sender happens.
+    pub async fn open(
+        address: SocketAddr,
+        advertised: Option<SocketAddr>,
+    ) -> io::Result<(Self, UnboundedSender<Fault>)> {
         let broker = Arc::new(FakeBroker::start().await.map_err(io::Error::other)?);
         let behind = broker.broker_addr(0).ok_or_else(|| io::Error::other("it listens nowhere"))?;
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        advertise(&broker, address);
+        advertise(&broker, advertised.unwrap_or(address));
         let coordinator = Coordinator::new(Arc::clone(&broker));
         let inner = Arc::new(Inner { broker, address: behind, coordinator, open: OpenTransactions::default() });
         let (sender, faults) = unbounded_channel();
@@ -57,6 +61,10 @@ impl Gate {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn broker(&self) -> Arc<FakeBroker> {
+        Arc::clone(&self.inner.broker)
     }
 
     /// Serves until nobody can order faults any more.
@@ -90,7 +98,11 @@ impl Gate {
             }
             Fault::Cut => self.connections.abort_all(),
             Fault::Requests(fault) => fault.order(&self.inner.broker),
-            Fault::Clear => self.inner.broker.clear_hooks(),
+            Fault::Unfinished(topic, times) => self.inner.open.leave_unfinished(Some((topic, times))),
+            Fault::Clear => {
+                self.inner.broker.clear_hooks();
+                self.inner.open.leave_unfinished(None);
+            }
         }
     }
 
@@ -129,7 +141,7 @@ async fn bind_again(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Names the gate's address to clients, and the versions of which the gate makes others.
+/// Names the address to clients, and the versions of which the gate makes others.
 fn advertise(broker: &FakeBroker, address: SocketAddr) {
     broker.with_state(|state| {
         state.auto_create_topics = false;
@@ -156,6 +168,9 @@ impl Inner {
                 self.coordinator.answer(&header, &mut reader).await?
             } else if header.api == END_TXN {
                 let (request, id) = end_transaction::request(&header, &mut reader)?;
+                if self.open.stays_unfinished(&self.broker, &id) {
+                    return Ok(());
+                }
                 let Some(response) = hand_through(&mut broker, &request).await? else { return Ok(()) };
                 self.open.ended(&id);
                 end_transaction::response(&response)
