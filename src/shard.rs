@@ -26,26 +26,49 @@ pub struct Unreadable {
 }
 
 impl Shard {
-    /// Applies one report under these rules.
+    /// Applies one report, as it came from Kafka, under these rules.
     ///
     /// # Errors
     /// When the value is no report of this version; the state is unchanged.
     pub fn apply(&mut self, value: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Outcome, Unreadable> {
-        let report = read(value)?;
+        Ok(self.take(&read(value)?, rules, options))
+    }
+
+    /// Applies one report under these rules.
+    pub fn take(&mut self, report: &Report, rules: &Arc<RuleSet>, options: Options) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut apply = |correlator: &mut Correlator| {
-            correlator.set_rules(Arc::clone(rules));
-            outcome.add(correlator.apply(&report));
-        };
         if let Some(cluster) = &report.cluster {
+            if self.is_crowded_by(cluster, options.limits.clusters) {
+                outcome.counts.crowded_out_clusters += 1;
+                if !self.make_room() {
+                    return outcome;
+                }
+            }
             let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options);
-            apply(self.clusters.entry(Arc::clone(cluster)).or_insert_with(new));
+            let correlator = self.clusters.entry(Arc::clone(cluster)).or_insert_with(new);
+            correlator.set_rules(Arc::clone(rules));
+            outcome.add(correlator.apply(report));
         } else {
-            self.clusters.values_mut().for_each(apply);
+            for correlator in self.clusters.values_mut() {
+                correlator.set_rules(Arc::clone(rules));
+                outcome.add(correlator.apply(report));
+            }
             // Names come from records: those of which nothing is heard any more must not gather.
             self.clusters.retain(|_, correlator| !correlator.is_blank());
         }
-        Ok(outcome)
+        outcome
+    }
+
+    /// Whether it would be one too many.
+    fn is_crowded_by(&self, cluster: &Arc<str>, most: usize) -> bool {
+        self.clusters.len() >= most && !self.clusters.contains_key(cluster)
+    }
+
+    /// Lets go of the cluster that is missed least, if there is one that may go.
+    fn make_room(&mut self) -> bool {
+        let may_go = self.clusters.iter().filter_map(|(name, correlator)| Some((correlator.may_go()?, name)));
+        let least = may_go.min().map(|(_, name)| Arc::clone(name));
+        least.is_some_and(|name| self.clusters.remove(&name).is_some())
     }
 
     /// The state of every cluster, for [`Shard::restore`].

@@ -176,6 +176,10 @@ fn left_out(view: &View<'_>, group: &Group, members: &BTreeSet<PodKey>, failing_
 impl Correlator {
     /// Sends the alert, with its explanation where that is asked for.
     pub(super) fn tell(&self, incident: &Incident, alert: Alert, outcome: &mut Outcome) {
+        let limits = &self.options.limits;
+        let (failing, candidates) = (incident.members.len(), incident.candidates.len());
+        outcome.counts.shortened_failing += u64::from(failing > limits.failing_in_alert);
+        outcome.counts.shortened_candidates += u64::from(candidates > limits.candidates_in_alert);
         if self.options.explain {
             outcome.explanations.push(self.explained(incident, &alert));
         }
