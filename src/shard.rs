@@ -119,6 +119,7 @@ fn read(value: &[u8]) -> Result<Report, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::correlator;
     use crate::record::Partition;
     use crate::report::{Pod, Presence, Progress};
     use crate::time::Timestamp;
@@ -171,5 +172,54 @@ mod tests {
         assert_eq!(evaluations(&report("a", 105).heartbeat()), 2);
         assert_eq!(evaluations(&report("a", 9000).heartbeat()), 2);
         assert_eq!(evaluations(&report("a", 9005).heartbeat()), 0, "nobody was heard of for hours: all is forgotten");
+    }
+
+    #[test]
+    fn ever_new_clusters_do_not_gather_nor_push_out_those_that_go_on() {
+        let options =
+            Options { limits: correlator::Limits { clusters: 4, ..Default::default() }, ..Options::default() };
+        let report = |cluster: &str, second: i64| {
+            let time = Timestamp::from_millis(second * 1000);
+            Report {
+                version: report::VERSION,
+                cluster: Some(cluster.into()),
+                pods: vec![Pod { namespace: "n".into(), name: "p".into(), ..Pod::default() }],
+                presence: vec![Presence { pod: 0, first: time, last: time, records: 1 }],
+                partitions: vec![Progress { watermark: Some(time), next: second, ..Progress::default() }],
+                ..Report::default()
+            }
+        };
+        let mut shard = Shard::default();
+        let mut crowded_out = 0;
+        for second in 0..100 {
+            let names = ["a".to_owned(), "b".to_owned(), format!("x{second}"), format!("y{second}")];
+            for name in names.iter().filter(|name| *name != "b" || second < 10) {
+                let outcome = shard.take(&report(name, second), &Arc::default(), options);
+                crowded_out += outcome.counts.crowded_out_clusters;
+            }
+            assert!(shard.clusters() <= 4);
+            shard.take(&report("a", second).heartbeat(), &Arc::default(), options);
+        }
+        let names: Vec<&str> = shard.clusters.keys().map(|name| &**name).collect();
+        assert_eq!(names, ["a", "b", "x99", "y99"]);
+        assert_eq!(crowded_out, 2 * 99);
+
+        // All that are there go on: there is no room, and the report is left out.
+        (100..103).for_each(|second| {
+            ["a", "b", "x99", "y99"].iter().for_each(|name| {
+                shard.take(&report(name, second), &Arc::default(), options);
+            });
+        });
+        assert_eq!(shard.take(&report("new", 103), &Arc::default(), options).counts.crowded_out_clusters, 1);
+        assert_eq!(shard.clusters(), 4);
+        assert!(!shard.clusters.contains_key("new"));
+        // Until one of them has been silent for long.
+        ["a", "b", "y99"].iter().for_each(|name| {
+            shard.take(&report(name, 900), &Arc::default(), options);
+        });
+        shard.take(&report("a", 900).heartbeat(), &Arc::default(), options);
+        shard.take(&report("new", 901), &Arc::default(), options);
+        let names: Vec<&str> = shard.clusters.keys().map(|name| &**name).collect();
+        assert_eq!(names, ["a", "b", "new", "y99"]);
     }
 }

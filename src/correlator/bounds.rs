@@ -1,6 +1,5 @@
 //! The bounds of one cluster's state: who makes room, and how that is counted.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,13 +32,13 @@ impl Spoken {
 }
 
 impl Correlator {
-    /// Whether the cluster may be forgotten for another one, and who is to be first: new ones at once, those that came
-    /// again and again only after a long silence, none that has an open incident.
+    /// Whether the cluster may be forgotten for another one, and then who is to be first, by the least: new ones at once,
+    /// those that came again and again only after a long silence, none that has an open incident.
     pub fn may_go(&self) -> Option<impl Ord + use<>> {
-        let has_standing = self.spoken.reports >= STANDING_REPORTS;
+        let reports = self.spoken.reports.min(STANDING_REPORTS);
         let silence = self.watermarks.current().zip(self.spoken.at).map(|(now, at)| now.since(at));
-        let may = self.incidents.is_empty() && (!has_standing || silence >= Some(LONG_SILENT));
-        may.then_some((has_standing, Reverse(silence)))
+        let may = self.incidents.is_empty() && (reports < STANDING_REPORTS || silence >= Some(LONG_SILENT));
+        may.then_some((reports, self.spoken.at))
     }
 
     pub(super) fn bound_failures(&mut self) {

@@ -180,6 +180,11 @@ impl Inventory {
         }
     }
 
+    #[cfg(test)]
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// For a state that was saved: settings are not part of it, and names are to be shared again.
     pub fn under(mut self, limits: Limits) -> Self {
         self.limits = limits;
