@@ -46,7 +46,7 @@ impl Load {
             rounds: common::size(5, 1),
             compression: "lz4".to_owned(),
             rules: 100,
-            readers: ["poll", "many", "scan", "run"].map(str::to_owned).into(),
+            readers: ["poll", "many", "scan", "run", "run2"].map(str::to_owned).into(),
             rate: common::size(100_000, 0),
         };
         let wishes = std::env::var(WISHES).unwrap_or_default();
@@ -102,6 +102,11 @@ fn command(reader: &str, broker: &Broker, group: &str, records: usize, folder: &
     match reader {
         "scan" => readers::service(&broker.address, group, folder, &["--until-end", "--stages", "scan"]),
         "run" => readers::service(&broker.address, group, folder, &["--until-end"]),
+        "run2" => {
+            let mut command = readers::service(&broker.address, group, folder, &["--until-end"]);
+            command.env("FAULTLINE_SCAN__THREADS", "2");
+            command
+        }
         other => readers::bare(&broker.address, group, other, records),
     }
 }

@@ -32,11 +32,12 @@ pub use transaction::{Step, Transaction};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error {
     message: String,
+    is_refusal: bool,
 }
 
 impl Error {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Error { message: message.into() }
+        Error { message: message.into(), is_refusal: false }
     }
 
     fn from_kafka(doing: impl fmt::Display, error: &KafkaError) -> Self {
@@ -44,7 +45,13 @@ impl Error {
             Some(code) => explain(code),
             None => error.to_string(),
         };
-        Error::new(format!("{doing}: {what}"))
+        let is_refusal = error.rdkafka_error_code().is_some_and(is_refusal);
+        Error { message: format!("{doing}: {what}"), is_refusal }
+    }
+
+    /// Whether the broker takes others, but never this message.
+    pub fn is_refusal(&self) -> bool {
+        self.is_refusal
     }
 }
 
@@ -64,6 +71,20 @@ fn is_denied(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::GroupAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+    )
+}
+
+/// The broker will never take this message, whatever becomes of others.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::MessageBatchTooLarge
+            | RDKafkaErrorCode::InvalidMessage
+            | RDKafkaErrorCode::InvalidMessageSize
+            | RDKafkaErrorCode::InvalidRecord
+            | RDKafkaErrorCode::InvalidTimestamp
+            | RDKafkaErrorCode::PolicyViolation
     )
 }
 

@@ -35,6 +35,7 @@ pub use account::{Account, Doubt, Hypothesis, Refused, account};
 pub use priors::Priors;
 pub use ranking::rank;
 use reading::Reading;
+use tally::{Tallies, tally};
 pub use what_if::{Change, MOST_RUNNING, Setting, WhatIf, what_if};
 
 /// A pod that speaks for or against a hypothesis: it fails, or it could have failed and did not. Pods that did not and
@@ -181,8 +182,9 @@ pub fn explain(case: &Case) -> Vec<Explanation> {
 
 /// The suspects of the likelier reading, and how much likelier than the other it is: 0.5 to 1.
 fn likelier_reading(case: &Case) -> (Vec<Suspect>, f64) {
-    let wide = search(case, |_| true);
-    let narrow = search(case, |scope| matches!(scope, Scope::Node | Scope::Workload | Scope::Image));
+    let tallies = tally(&case.pods);
+    let wide = search(case, tallies.clone(), |_| true);
+    let narrow = search(case, tallies, |scope| matches!(scope, Scope::Node | Scope::Workload | Scope::Image));
     let (chosen, other) = if wide.score >= narrow.score { (wide, narrow) } else { (narrow, wide) };
     let same = chosen.suspects == other.suspects;
     let trust = if same { 1.0 } else { 1.0 / (1.0 + (other.score - chosen.score).exp()) };
@@ -205,16 +207,17 @@ fn set_aside(case: &Case, suspect: &Suspect, all: &[Suspect]) -> Case {
 }
 
 /// Adds the suspect that raises the joint probability most, until none does.
-fn search(case: &Case, allowed: impl Fn(Scope) -> bool) -> Reading {
-    let mut best = Reading::nothing_shared(case);
+fn search<'c>(case: &'c Case, tallies: Tallies<'c>, allowed: impl Fn(Scope) -> bool) -> Reading<'c> {
+    let mut best = Reading::nothing_shared(case, tallies);
     while best.suspects.len() < MAX_FAULTS {
-        let candidates = best.candidates(case).into_iter().filter(|(suspect, _)| allowed(suspect.scope()));
-        let scored = candidates.map(|(suspect, counts)| (best.score_with(case, counts), suspect, counts));
+        let scored =
+            best.candidates(case, &allowed).map(|(suspect, counts)| (best.score_with(case, counts), suspect, counts));
         // Of equals the first: narrower scopes come first.
         let Some((score, suspect, counts)) = scored.reduce(|a, b| if b.0 > a.0 { b } else { a }) else { break };
         if score <= best.score {
             break;
         }
+        let suspect = suspect.clone();
         best.add(case, suspect, counts);
     }
     best

@@ -23,6 +23,7 @@ use batches::Batches;
 use dating::Clock;
 use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
+use prefilter::Traffic;
 use skim::{Skimmed, Skimmer};
 
 /// Bounds and defaults of a [`Scanner`].
@@ -98,6 +99,8 @@ pub struct Scanned {
     pub was_ahead: bool,
     /// It was not decoded: nothing in it can match.
     pub skimmed: bool,
+    /// It was decoded only because something that a rule is looked for by is in it.
+    pub suspect: bool,
     /// All known writers were forgotten, to make room for this one.
     pub forgot: bool,
 }
@@ -107,6 +110,13 @@ pub struct Scanned {
 pub struct Counts {
     /// Names of clusters for which there was no room: another one was let go, or the record counted as the default one's.
     pub clusters: u64,
+    /// Lines that came in parts and were let go without their rest, or without being joined at all, for each bound.
+    pub open_lines: u64,
+    pub join_within: u64,
+    pub joined_bytes: u64,
+    /// Reports that were full before they were due.
+    pub matches_per_report: u64,
+    pub pods_per_report: u64,
 }
 
 pub struct Scanner {
@@ -119,6 +129,8 @@ pub struct Scanner {
     batches: Batches,
     scratch: Scratch,
     joiner: Joiner,
+    /// How often reports were full; what else is counted elsewhere is not counted here.
+    full: Counts,
     clock: Clock,
     /// What is known of the writers of an input's records; shared by the partitions whose records are read alike.
     skimmers: Vec<(Input, Skimmer)>,
@@ -127,6 +139,7 @@ pub struct Scanner {
 /// What became of trying to do without decoding.
 enum Skim {
     Clean { was_ahead: bool },
+    Suspect,
     Candidate,
     Unknown,
 }
@@ -140,6 +153,8 @@ struct Owned {
     first: i64,
     next: i64,
     rejected: u64,
+    lost: u64,
+    restarted: Option<Timestamp>,
     /// Newest event time of its records.
     newest: Option<Timestamp>,
     /// Kafka's newest time of them.
@@ -164,6 +179,7 @@ impl Scanner {
             batches,
             scratch: Scratch::default(),
             joiner: Joiner::default(),
+            full: Counts::default(),
             skimmers: Vec::new(),
         }
     }
@@ -186,6 +202,8 @@ impl Scanner {
             first: 0,
             next: 0,
             rejected: 0,
+            lost: 0,
+            restarted: None,
             newest: None,
             written: None,
             began: None,
@@ -253,13 +271,10 @@ impl Scanner {
         };
         owned.cover(record);
         let cluster = cluster.filter(|name| !name.is_empty());
-        let is_known = match self.skim(matcher, slot, record, cluster) {
-            Some(Skim::Clean { was_ahead }) => {
-                return Ok(Scanned { entries: 1, was_ahead, skimmed: true, ..Scanned::default() });
-            }
-            Some(Skim::Unknown) => false,
-            Some(Skim::Candidate) | None => true,
-        };
+        let skim = self.skim(matcher, slot, record, cluster);
+        if let Some(Skim::Clean { was_ahead }) = skim {
+            return Ok(Scanned { entries: 1, was_ahead, skimmed: true, ..Scanned::default() });
+        }
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
             return Ok(Scanned::default());
         };
@@ -274,9 +289,9 @@ impl Scanner {
         if entries.is_empty() {
             owned.date_unread(record, &self.clock);
         }
-        let mut scanned = Scanned::default();
-        if let (false, [Entry::Log(log)], Some(skimmer), Some(value)) =
-            (is_known, entries.as_slice(), owned.skimmer, record.value)
+        let mut scanned = Scanned { suspect: matches!(skim, Some(Skim::Suspect)), ..Scanned::default() };
+        if let (Some(Skim::Unknown), [Entry::Log(log)], Some(skimmer), Some(value)) =
+            (skim, entries.as_slice(), owned.skimmer, record.value)
             && !log.partial
         {
             scanned.forgot = self.skimmers[skimmer].1.learn(value, &owned.input);
@@ -301,6 +316,7 @@ impl Scanner {
             record.value.filter(|value| value.len() <= limits.record_bytes && matcher.prefilter().is_of_use())?;
         let (form, time) = match skimmer.read(value, matcher.prefilter()) {
             Skimmed::Clean(form, time) => (form, time),
+            Skimmed::Suspect => return Some(Skim::Suspect),
             Skimmed::Candidate => return Some(Skim::Candidate),
             Skimmed::Unknown => return Some(Skim::Unknown),
         };
@@ -352,6 +368,29 @@ impl Scanner {
         batch.add(place, entry, matcher, &mut self.scratch, &self.options.limits)
     }
 
+    /// Records were deleted before they could be read, and should have come before the next one.
+    pub fn lose(&mut self, slot: Slot, records: u64) {
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.lost = owned.lost.saturating_add(records);
+        }
+    }
+
+    /// The next record is the first of a log: its offsets have nothing to do with those before. `written` is Kafka's time
+    /// of that record. Flush before: one report cannot tell of both logs.
+    pub fn restart(&mut self, slot: Slot, written: Option<Timestamp>) {
+        let now = self.clock.now;
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.restarted = Some(written.or(now).unwrap_or_default());
+        }
+    }
+
+    /// A sample of the messages that were asked about since the last call, for [`Matcher::suited_to`].
+    pub fn take_seen(&mut self) -> Traffic {
+        let mut seen = Traffic::default();
+        self.skimmers.iter_mut().for_each(|(_, skimmer)| seen.append(skimmer.take_seen()));
+        seen
+    }
+
     /// Whether enough has gathered that the caller should flush before the interval is over.
     pub fn is_full(&self) -> bool {
         let spans_long = |owned: &Owned| match (owned.began, owned.newest) {
@@ -390,6 +429,9 @@ impl Scanner {
         if self.slots.iter().all(Option::is_none) {
             return Vec::new();
         }
+        let (matches, pods) = self.batches.count_full(&self.options.limits);
+        self.full.matches_per_report += matches;
+        self.full.pods_per_report += pods;
         let mut records = vec![0; self.slots.len()];
         let mut reports = Vec::new();
         for (cluster, batch) in self.batches.take() {
@@ -424,7 +466,14 @@ impl Scanner {
 
     /// What limits did since the last call.
     pub fn take_counts(&mut self) -> Counts {
-        Counts { clusters: self.batches.take_crowded_out() }
+        let joined = self.joiner.take_hits();
+        Counts {
+            clusters: self.batches.take_crowded_out(),
+            open_lines: joined.open_lines,
+            join_within: joined.join_within,
+            joined_bytes: joined.joined_bytes,
+            ..std::mem::take(&mut self.full)
+        }
     }
 }
 
@@ -485,6 +534,8 @@ impl Owned {
             next: self.next,
             records,
             rejected: self.rejected,
+            lost: self.lost,
+            restarted: self.restarted,
             watermark,
             // Nobody can wait for records that tell no time.
             idle: self.silence.is_some() || self.newest.is_none() && self.next > self.first,
@@ -495,6 +546,8 @@ impl Owned {
     fn start_anew(&mut self) {
         self.first = self.next;
         self.rejected = 0;
+        self.lost = 0;
+        self.restarted = None;
         self.began = None;
     }
 }

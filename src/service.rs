@@ -1,4 +1,5 @@
-//! `faultline run`: the two stages over Kafka, each on a thread of its own, with HTTP and signals beside them.
+//! `faultline run`: the two stages over Kafka, each on a thread of its own (the first on several, if so wished, each of
+//! them a member of the consumer group), with HTTP and signals beside them.
 //!
 //! ```text
 //! inputs ─> ScanStage (Scanner) ─> reports topic ─> CorrelateStage (Correlator per cluster) ─> outputs
@@ -26,6 +27,7 @@ mod correlate_stage;
 pub mod dead_letter;
 mod outbox;
 mod owned;
+mod reached;
 mod reload;
 mod scan_stage;
 mod shutdown;
@@ -38,6 +40,7 @@ pub use shutdown::Shutdown;
 
 use config::Inputs;
 use correlate_stage::CorrelateStage;
+use reached::{Members, Reached};
 use reload::{Hangup, InForce};
 use scan_stage::{ScanStage, Work};
 use startup::Targets;
@@ -45,6 +48,8 @@ use vitals::Vitals;
 
 /// Between the time that a graceful stop may take and the end of patience with it.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// In a bounded run, which waits for ends, brokers are asked often whether there is more.
+const BOUNDED_FETCH_WAIT: Duration = Duration::from_millis(50);
 
 /// Which stages this process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,8 +108,11 @@ struct Shared {
     metrics: Arc<Metrics>,
     link: Arc<Link>,
     cluster: Cluster,
-    scan: Vitals,
+    /// One of each scan thread.
+    scan: Vec<Vitals>,
     correlate: Vitals,
+    /// For bounded runs: what the scan threads have read to its end.
+    reached: Reached,
 }
 
 /// Runs until `shutdown` or, where the configuration has it listen, a signal; or with `until_end` until all that was
@@ -127,7 +135,7 @@ pub fn run(
 /// # Errors
 /// As for [`run`].
 pub fn run_with(
-    config: Config,
+    mut config: Config,
     rules: impl Into<Rules>,
     stages: Stages,
     until_end: bool,
@@ -136,10 +144,14 @@ pub fn run_with(
 ) -> Result<(), Error> {
     let listener = config.http_listen.map(http::bind).transpose().map_err(Error::new)?;
     let link = Link::new(&config.connection.brokers);
+    if until_end {
+        config.connection.limits.fetch_wait = BOUNDED_FETCH_WAIT;
+    }
     let Rules { set, files } = rules.into();
     let shared = Arc::new(Shared {
         inputs: Inputs::new(&config)?,
         cluster: Cluster::new(&config.connection, Arc::clone(&link))?,
+        scan: (0..config.scan_threads.max(1)).map(|_| Vitals::new("scan")).collect(),
         config,
         rules: InForce::new(set, &metrics),
         stages,
@@ -147,8 +159,8 @@ pub fn run_with(
         shutdown: shutdown.clone(),
         metrics,
         link,
-        scan: Vitals::new("scan"),
         correlate: Vitals::new("correlate"),
+        reached: Reached::default(),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -165,6 +177,7 @@ pub fn run_with(
     };
     drop(guard);
     runtime.spawn(reload::keep_up(Arc::clone(&shared), files, hangup));
+    runtime.spawn(reload::adapt(Arc::clone(&shared)));
     if let Some(listener) = listener {
         let inside: Arc<dyn http::Inside> = shared.clone();
         runtime.spawn(async move {
@@ -184,24 +197,24 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
     };
     let known = found.report_ends.clone();
     let (tell, told) = mpsc::channel();
+    let members = Members::new(shared.scan.len(), tell);
     thread::scope(|scope| {
-        let scan = || {
-            let work = Work::new(shared, ScanStage::producer(shared)?);
-            let (ended, written) = ScanStage::new(shared, work, found)?.run()?;
-            if ended == Ended::AtTheEnd {
-                // Nobody listens when the correlate stage runs elsewhere.
-                let _ = tell.send(written);
+        let scan = |number: usize| {
+            let (found, member) = (found.of_member(number), members.member());
+            move || {
+                let work = Work::new(shared, number, ScanStage::producer(shared)?);
+                ScanStage::new(shared, number, work, found)?.run(member)
             }
-            Ok(ended)
         };
         let correlate = || {
             let told = shared.stages.scan.then_some(told);
             CorrelateStage::new(shared, Ends { known, told })?.run()
         };
-        let scan = shared.stages.scan.then(|| spawn(scope, shared, &shared.scan, "scan", scan));
-        let correlate =
-            shared.stages.correlate.then(|| spawn(scope, shared, &shared.correlate, "correlate", correlate));
-        let results: Vec<_> = [scan, correlate].into_iter().flatten().map(|stage| stage.and_then(join)).collect();
+        let scanning = shared.scan.iter().enumerate().take_while(|_| shared.stages.scan);
+        let mut stages: Vec<_> =
+            scanning.map(|(number, vitals)| spawn(scope, shared, vitals, "scan", scan(number))).collect();
+        stages.extend(shared.stages.correlate.then(|| spawn(scope, shared, &shared.correlate, "correlate", correlate)));
+        let results: Vec<_> = stages.into_iter().map(|stage| stage.and_then(join)).collect();
         // What went wrong in one stage says more than that the other was stopped for it.
         let ended: Vec<Ended> = results.into_iter().collect::<Result<_, Error>>()?;
         ended.into_iter().try_for_each(|ended| shared.verdict(ended))
@@ -212,7 +225,7 @@ fn run_stages(shared: &Shared) -> Result<(), Error> {
 struct Ends {
     /// What was there at the start, left by an earlier run perhaps.
     known: Targets,
-    /// What the scan stage of this process has added, told when it is through.
+    /// What the scan threads of this process have added, told when all are through.
     told: Option<mpsc::Receiver<Targets>>,
 }
 
@@ -279,9 +292,8 @@ impl Shared {
     }
 
     fn running(&self) -> impl Iterator<Item = &Vitals> {
-        [(self.stages.scan, &self.scan), (self.stages.correlate, &self.correlate)]
-            .into_iter()
-            .filter_map(|(runs, vitals)| runs.then_some(vitals))
+        let scan = self.scan.iter().take_while(|_| self.stages.scan);
+        scan.chain(self.stages.correlate.then_some(&self.correlate))
     }
 }
 

@@ -103,6 +103,8 @@ pub enum OutputFormat {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Scan {
+    /// Each with its own consumer, producer and queues.
+    pub threads: usize,
     /// How often reports are sent when they do not fill up earlier.
     pub flush_interval: Duration,
     /// An input partition that is silent for this long no longer holds the others' windows up.
@@ -262,7 +264,7 @@ impl Default for InternalTopics {
 
 impl Default for Scan {
     fn default() -> Self {
-        Scan { flush_interval: Duration::from_secs(1), idle_after: Duration::from_secs(2), prefilter: true }
+        Scan { threads: 1, flush_interval: Duration::from_secs(1), idle_after: Duration::from_secs(2), prefilter: true }
     }
 }
 

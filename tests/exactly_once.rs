@@ -145,3 +145,50 @@ fn a_snapshot_that_cannot_be_read_is_passed_over() {
     }
     assert_eq!(told(&broker.address), got);
 }
+
+const MESSAGE_TOO_LARGE: i16 = 10;
+
+/// Whatever the broker has against one alert, the others do not wait for it.
+#[test]
+fn an_alert_that_the_broker_refuses_is_set_aside() {
+    for exactly_once in [true, false] {
+        let Some(mut broker) = broker() else { return };
+        let address = broker.address.clone();
+        play_founding_case(&address);
+        let config = || Config { exactly_once, ..config(&address) };
+        let run = |config, stages| Running::start(config, founding::rules(), stages, true).join().unwrap();
+        run(config(), Stages { scan: true, correlate: false });
+        broker.order(&format!("error produce 1 {MESSAGE_TOO_LARGE}"));
+        run(config(), Stages { scan: false, correlate: true });
+        let letters = read_until(&address, "faultline.dead-letter", 1, |got| !got.is_empty());
+        assert_eq!(letters[0].headers["faultline-reason"], "refused-alert");
+        assert_eq!(letters[0].headers["faultline-topic"], "alerts");
+        assert!(letters[0].headers.contains_key("faultline-alert-id"));
+        assert!(read_to_mark(&address).is_empty(), "it is told nowhere else");
+    }
+}
+
+/// What is on the alerts topic before a mark that is written now.
+fn read_to_mark(broker: &str) -> Vec<Got> {
+    produce(broker, "alerts", [Put::value("mark")]);
+    let is_mark = |got: &Got| got.value.as_deref() == Some(b"mark");
+    let mut got = read_until(broker, "alerts", 1, |got| got.iter().any(is_mark));
+    got.retain(|got| !is_mark(got));
+    got
+}
+
+/// A crash after alerts were sent and before their offsets were committed: the tail of the alerts tells.
+#[test]
+fn without_transactions_what_was_sent_before_a_crash_is_not_sent_again() {
+    let Some(broker) = broker() else { return };
+    play_founding_case(&broker.address);
+    let config = || Config { exactly_once: false, ..exactly_once(&broker.address) };
+    run_to_the_end(config());
+    let got = told(&broker.address);
+    for partition in 0..2 {
+        support::commit(&broker.address, "faultline-correlate", "faultline.reports", partition, 0);
+    }
+    let again = run_to_the_end(config());
+    assert_eq!(metric(&again, "faultline_alerts_total{status=\"firing\",scope=\"node\"}"), 1, "made again: {again}");
+    assert_eq!(read_to_mark(&broker.address), got, "and not sent");
+}

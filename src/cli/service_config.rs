@@ -23,6 +23,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
         outputs: settings.outputs.iter().map(|output| Output { topic: topic(settings, &output.topic, &[]) }).collect(),
         scanner: settings.scanner_options(),
+        scan_threads: settings.scan.threads,
         correlator: settings.correlator,
         limits: Limits {
             flush_interval: settings.scan.flush_interval,

@@ -7,6 +7,7 @@ use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
 mod bounds;
 mod explained;
+mod gaps;
 mod noise;
 mod rule_change;
 mod words;
@@ -132,10 +133,8 @@ impl Cluster {
             first: 0,
             next: self.offset,
             records: 1,
-            rejected: 0,
             watermark: Some(at(self.now)),
-            idle: false,
-            ended: false,
+            ..Progress::default()
         });
         report
     }
@@ -296,7 +295,7 @@ fn the_watch_began_with_the_oldest_record_whoever_is_heard_first() {
     let time = at(300);
     let progress = |topic: &str, watermark| {
         let partition = Partition { topic: topic.into(), partition: 0 };
-        Progress { partition, first: 0, next: 0, records: 0, rejected: 0, watermark, idle: false, ended: false }
+        Progress { partition, first: 0, next: 0, records: 0, watermark, ..Progress::default() }
     };
     ahead.partitions = vec![progress("events", Some(time)), progress("logs", None)];
     let kind = ChangeKind::NodeUncordoned;
@@ -312,23 +311,6 @@ fn the_watch_began_with_the_oldest_record_whoever_is_heard_first() {
     cluster.fail_entrypoint("agent", "n2");
     cluster.run(10);
     assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)]);
-}
-
-#[test]
-fn event_time_stands_still_until_the_heartbeat_of_a_flush() {
-    let mut cluster = Cluster::settled();
-    cluster.now += 60;
-    let whole = cluster.report(|_| {});
-    let evaluations = |cluster: &mut Cluster, report: &Report| cluster.correlator.apply(report).counts.evaluations;
-    let partition = Partition { topic: "events".into(), partition: 0 };
-    let behind = Progress { partition, watermark: Some(at(cluster.now - 30)), ..Progress::default() };
-    let mut heartbeat = whole.heartbeat();
-    heartbeat.partitions.push(behind);
-    // Alone the report would seem to say that all is read up to its end.
-    assert_eq!(evaluations(&mut cluster, &Report { more: true, ..whole.clone() }), 0);
-    let early = evaluations(&mut cluster, &heartbeat);
-    assert_eq!(cluster.correlator.watermarks.current(), Some(at(cluster.now - 30)));
-    assert!(early > 0);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Limits {
     pub metadata_refresh: Duration,
     /// How often a consumer learns where the ends of its partitions are.
     pub progress_interval: Duration,
+    /// How long a broker holds a fetch back while there is nothing to fetch: only then an end is known to be one.
+    pub fetch_wait: Duration,
 }
 
 impl Default for Limits {
@@ -42,6 +44,7 @@ impl Default for Limits {
             reconnect_backoff_max: Duration::from_secs(10),
             metadata_refresh: Duration::from_secs(10),
             progress_interval: Duration::from_millis(500),
+            fetch_wait: Duration::from_millis(500),
         }
     }
 }
@@ -70,7 +73,9 @@ impl Connection {
             .set("fetch.queue.backoff.ms", "10")
             .set("queued.max.messages.kbytes", limits.fetch_queue_kbytes.to_string())
             .set("topic.metadata.refresh.interval.ms", limits.metadata_refresh.as_millis().to_string())
-            // Statistics are the only place where rdkafka tells for a topic AND partition that its end was reached.
+            .set("fetch.wait.max.ms", limits.fetch_wait.as_millis().to_string())
+            .set("enable.partition.eof", "true")
+            // Tell of ends, too, also where nothing was read before them.
             .set("statistics.interval.ms", limits.progress_interval.as_millis().to_string());
         self.with_operator_wishes(config)
     }

@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::debug;
 
-use super::record_queue::RecordQueue;
+use super::record_queue::{Mark, RecordQueue, log_start};
 use super::{Connection, Error, Fetched, Link, is_denied};
 use crate::record::Partition;
 
@@ -28,7 +28,7 @@ pub enum Event<'a> {
     Assigned(Vec<Partition>),
     /// The group wants these back, and waits for [`Consumer::release`].
     Revoked(Vec<Partition>),
-    /// How far the fetchers are, of all partitions that are owned.
+    /// How far the fetchers are: now and then of all partitions that are owned, and of each whose end was just reached.
     Progress(Vec<(Partition, FetchState)>),
 }
 
@@ -46,6 +46,11 @@ pub struct FetchState {
 }
 
 impl FetchState {
+    /// All up to there was polled.
+    fn at_end(offset: i64) -> Self {
+        FetchState { end: Some(offset), high: Some(offset), queued: 0 }
+    }
+
     /// The end of the partition, if everything up to there was polled. `position` is the offset after the newest
     /// polled record. Control records (transaction markers) are never polled, so with an empty queue the position may
     /// be before the end.
@@ -136,6 +141,7 @@ impl Consumer {
         }
         match self.client().poll(timeout) {
             Some(Ok(message)) => Ok(Some(Event::Message(message))),
+            Some(Err(KafkaError::PartitionEOF(partition))) => Ok(self.at_end(partition)),
             Some(Err(error)) => self.on_error(&error).map(|()| None),
             None => {
                 self.client().context().link.check()?;
@@ -154,14 +160,31 @@ impl Consumer {
         F: FnMut(&Fetched<'_>) -> ControlFlow<()>,
     {
         let Some(records) = &self.records else { return self.poll(timeout) };
-        let event = self.poll(Duration::ZERO)?;
-        if event.is_none() {
-            for (code, reason) in records.read(timeout.min(EVENTS_EVERY), each) {
-                self.client().context().error(KafkaError::Global(code), &reason);
-                self.on_error(&KafkaError::MessageConsumption(code))?;
+        if let Some(event) = self.poll(Duration::ZERO)? {
+            return Ok(Some(event));
+        }
+        let mut ends = Vec::new();
+        for mark in records.read(timeout.min(EVENTS_EVERY), each) {
+            match mark {
+                Mark::End { topic, partition, offset } => {
+                    ends.push((partition_of(&topic, partition), FetchState::at_end(offset)));
+                }
+                Mark::Failure(code, reason) => {
+                    self.client().context().error(KafkaError::Global(code), &reason);
+                    self.on_error(&KafkaError::MessageConsumption(code))?;
+                }
             }
         }
-        Ok(event)
+        Ok((!ends.is_empty()).then_some(Event::Progress(ends)))
+    }
+
+    /// rdkafka tells of an end neither the topic nor the offset. Where they are not plain, statistics will tell.
+    fn at_end(&self, partition: i32) -> Option<Event<'static>> {
+        let positions = self.client().position().ok()?;
+        let mut of_number = positions.elements().into_iter().filter(|element| element.partition() == partition);
+        let (found, None) = (of_number.next()?, of_number.next()) else { return None };
+        let Offset::Offset(next) = found.offset() else { return None };
+        Some(Event::Progress(vec![(partition_of(found.topic(), partition), FetchState::at_end(next))]))
     }
 
     fn notice(&self) -> Option<Event<'static>> {
@@ -194,9 +217,7 @@ impl Consumer {
         if denied || matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return Err(Error::from_kafka(format_args!("reading as group `{}`", self.group), error));
         }
-        if !matches!(error, KafkaError::PartitionEOF(_)) {
-            debug!("reading as group `{}`: {error}", self.group);
-        }
+        debug!("reading as group `{}`: {error}", self.group);
         Ok(())
     }
 
@@ -230,6 +251,11 @@ impl Consumer {
             .context()
             .release(self.client(), &list)
             .map_err(|e| Error::from_kafka("giving partitions back", &e))
+    }
+
+    /// Where the broker's log of a partition began, as of the newest fetch; asks nobody.
+    pub fn log_start(&self, topic: &str, partition: i32) -> Option<i64> {
+        log_start(self.client(), topic, partition)
     }
 
     /// Goes on reading a partition that is owned from elsewhere; what was fetched ahead is dropped.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use super::{Connection, Error, Link};
@@ -42,16 +42,26 @@ pub struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
+    /// For what could not even be queued.
+    pub fn to_owned_message(&self) -> OwnedMessage {
+        let (key, value) = (self.key.map(<[u8]>::to_vec), self.value.map(<[u8]>::to_vec));
+        let partition = self.partition.unwrap_or(-1);
+        let time = rdkafka::Timestamp::NotAvailable;
+        OwnedMessage::new(value, key, self.topic.to_owned(), time, partition, -1, self.headers.clone())
+    }
+
     pub fn bytes(&self) -> usize {
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
     }
 }
 
 /// What became of one message: where the broker put it, or why it never will.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Delivery {
     pub ticket: Ticket,
     pub outcome: Result<(Partition, i64), Error>,
+    /// The message itself, if the broker will never take it.
+    pub refused: Option<Box<OwnedMessage>>,
 }
 
 /// How long to wait for room when librdkafka's queue is full, between two looks at whether to go on.
@@ -151,6 +161,7 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
+        let mut refused = None;
         let outcome = match result {
             Ok(message) => {
                 self.link.mark_up();
@@ -158,10 +169,12 @@ impl ProducerContext for Context {
                 Ok((partition, message.offset()))
             }
             Err((error, message)) => {
-                Err(Error::from_kafka(format_args!("writing to topic `{}`", message.topic()), error))
+                let error = Error::from_kafka(format_args!("writing to topic `{}`", message.topic()), error);
+                refused = error.is_refusal().then(|| Box::new(message.detach()));
+                Err(error)
             }
         };
         // The owner is gone only when it gave up on these messages.
-        let _ = self.deliveries.send(Delivery { ticket: *ticket, outcome });
+        let _ = self.deliveries.send(Delivery { ticket: *ticket, outcome, refused });
     }
 }

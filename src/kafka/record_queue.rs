@@ -38,8 +38,13 @@ pub(super) struct RecordQueue {
     client: *mut sys::rd_kafka_t,
 }
 
-/// What a partition could not be read for, with librdkafka's words for it.
-pub(super) type Failure = (RDKafkaErrorCode, String);
+/// What came between the records.
+pub(super) enum Mark {
+    /// Everything before this offset was handed over, and there was no more.
+    End { topic: String, partition: i32, offset: i64 },
+    /// What a partition could not be read for, with librdkafka's words for it.
+    Failure(RDKafkaErrorCode, String),
+}
 
 impl RecordQueue {
     pub(super) fn new<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Result<Self, Error> {
@@ -67,12 +72,12 @@ impl RecordQueue {
     }
 
     /// Hands over what is there, in the order of offsets within each partition, after waiting up to `timeout` for the
-    /// first record. `Break` leaves the rest for the next call. Returns the errors that came between the records.
-    pub(super) fn read<F>(&self, timeout: Duration, each: F) -> Vec<Failure>
+    /// first record. `Break` leaves the rest for the next call. Returns what came between the records.
+    pub(super) fn read<F>(&self, timeout: Duration, each: F) -> Vec<Mark>
     where
         F: FnMut(&Fetched<'_>) -> ControlFlow<()>,
     {
-        let mut call = Call { each, client: self.client, left: AT_ONCE, failures: Vec::new(), panic: None };
+        let mut call = Call { each, client: self.client, left: AT_ONCE, marks: Vec::new(), panic: None };
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is ours. librdkafka calls `on_record::<F>` on this thread, only before it returns, and only
         // with the pointer given here, which is to a `Call<F>` that nobody else touches meanwhile.
@@ -87,7 +92,7 @@ impl RecordQueue {
         if let Some(panic) = call.panic {
             resume_unwind(panic);
         }
-        call.failures
+        call.marks
     }
 
     /// Records that wait here.
@@ -109,7 +114,7 @@ struct Call<F> {
     each: F,
     client: *mut sys::rd_kafka_t,
     left: usize,
-    failures: Vec<Failure>,
+    marks: Vec<Mark>,
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -122,9 +127,7 @@ where
     // SAFETY: as the caller promises.
     let (raw, call) = unsafe { (&*raw, &mut *call.cast::<Call<F>>()) };
     if raw.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        // The payload of an error is its text.
-        let text = String::from_utf8_lossy(bytes(raw, raw.payload, raw.len).unwrap_or_default()).into_owned();
-        call.failures.push((raw.err.into(), text));
+        call.marks.push(mark(raw));
         return;
     }
     call.left = call.left.saturating_sub(1);
@@ -141,6 +144,18 @@ where
         // SAFETY: the client is open. It puts what is left back to the front of the queue, and returns.
         unsafe { sys::rd_kafka_yield(call.client) };
     }
+}
+
+/// What is no record.
+fn mark(raw: &sys::rd_kafka_message_t) -> Mark {
+    let is_end = raw.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    if is_end && !raw.rkt.is_null() {
+        let end = Fetched { raw };
+        return Mark::End { topic: end.topic().to_owned(), partition: end.partition(), offset: end.offset() };
+    }
+    // The payload of an error is its text.
+    let text = String::from_utf8_lossy(bytes(raw, raw.payload, raw.len).unwrap_or_default());
+    Mark::Failure(raw.err.into(), text.into_owned())
 }
 
 /// A record, where librdkafka holds it.
@@ -203,6 +218,17 @@ impl Message for Fetched<'_> {
         // counts, and rdkafka casts in the same way. The headers live as long as the record.
         NonNull::new(headers).map(|headers| unsafe { headers.cast::<BorrowedHeaders>().as_ref() })
     }
+}
+
+/// Where the log began when librdkafka fetched of it last.
+pub(super) fn log_start<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> Option<i64> {
+    let name = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client is open as long as `consumer` is; the name ends with a zero; the rest is written to.
+    let code =
+        unsafe { sys::rd_kafka_get_watermark_offsets(client, name.as_ptr(), partition, &raw mut low, &raw mut high) };
+    (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && low >= 0).then_some(low)
 }
 
 /// Names and values as they are. rdkafka's own way panics on a name that is not UTF-8, and anyone may write such.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::OwnedMessage;
 use rdkafka::producer::{Producer as _, PurgeConfig};
 
 use super::consumer::Consumer;
@@ -43,6 +44,7 @@ pub struct Transaction {
     /// Messages that are not acknowledged.
     waiting: usize,
     failed: Option<Error>,
+    refused: Vec<OwnedMessage>,
 }
 
 impl Transaction {
@@ -53,7 +55,15 @@ impl Transaction {
     /// When librdkafka refuses the configuration.
     pub fn new(connection: &Connection, id: &str, timeout: Duration, link: Arc<Link>) -> Result<Self, Error> {
         let producer = Producer::transactional(connection, id, timeout, link)?;
-        Ok(Transaction { producer, stage: Stage::Idle, messages: 0, bytes: 0, waiting: 0, failed: None })
+        Ok(Transaction {
+            producer,
+            stage: Stage::Idle,
+            messages: 0,
+            bytes: 0,
+            waiting: 0,
+            failed: None,
+            refused: Vec::new(),
+        })
     }
 
     /// Fences whoever used the id before, and ends what they left open.
@@ -135,6 +145,17 @@ impl Transaction {
         done(step("committing a transaction", self.producer.inner().commit_transaction(left(deadline))))
     }
 
+    /// Messages that the broker will never take, since the last call. Where several were sent together it may have taken
+    /// offence at one of them only.
+    pub fn take_refused(&mut self) -> Vec<OwnedMessage> {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// Waits until all that was sent is acknowledged.
+    pub fn settle(&mut self, timeout: Duration, seen: impl FnMut(&Ticket)) -> Step {
+        self.wait(Instant::now() + timeout, seen).err().unwrap_or(Step::Done)
+    }
+
     /// Waits for the acknowledgements: `commit_transaction` alone would look for them every 100 ms only.
     fn wait(&mut self, deadline: Instant, mut seen: impl FnMut(&Ticket)) -> Result<(), Step> {
         while self.waiting > 0 {
@@ -144,6 +165,7 @@ impl Transaction {
                 Ok(_) => seen(&delivery.ticket),
                 Err(error) => self.failed = Some(error),
             }
+            self.refused.extend(delivery.refused.map(|message| *message));
         }
         self.failed.take().map_or(Ok(()), |error| Err(Step::MustAbort(error)))
     }

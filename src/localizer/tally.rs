@@ -19,6 +19,11 @@ impl Counts {
         self.failing += if pod.failing { pod.count } else { 0 };
     }
 
+    fn remove(&mut self, pod: &Exposed) {
+        self.exposed -= pod.count;
+        self.failing -= if pod.failing { pod.count } else { 0 };
+    }
+
     pub fn without(self, other: Counts) -> Counts {
         Counts { failing: self.failing - other.failing, exposed: self.exposed - other.exposed }
     }
@@ -31,7 +36,7 @@ impl Counts {
 }
 
 /// Counts of one suspect.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tally<'a> {
     pub exposed: u64,
     /// Those among them that are comparable.
@@ -53,6 +58,15 @@ impl<'a> Tally<'a> {
         }
     }
 
+    fn remove(&mut self, pod: &Exposed) {
+        self.exposed -= pod.count;
+        self.comparable -= if pod.bystander { 0 } else { pod.count };
+        self.failing -= if pod.failing { pod.count } else { 0 };
+        let node = pod.node.as_ref().and_then(|node| self.nodes.get_mut(node));
+        let parts = [self.workloads.get_mut(&pod.workload), node];
+        parts.into_iter().flatten().for_each(|part| part.remove(pod));
+    }
+
     pub fn counts(&self) -> Counts {
         Counts { failing: self.failing, exposed: self.exposed }
     }
@@ -70,21 +84,37 @@ fn struck(parts: &BTreeMap<&Arc<str>, Counts>) -> usize {
     parts.values().filter(|part| part.failing > 0).count()
 }
 
+pub(super) type Tallies<'p> = BTreeMap<Suspect, Tally<'p>>;
+
 /// Every suspect that holds one of the pods; the cluster always.
-pub(super) fn tally<'p>(pods: impl IntoIterator<Item = &'p Exposed>) -> BTreeMap<Suspect, Tally<'p>> {
-    let mut tallies: BTreeMap<Suspect, Tally<'p>> = BTreeMap::new();
+pub(super) fn tally<'p>(pods: impl IntoIterator<Item = &'p Exposed>) -> Tallies<'p> {
+    let mut tallies = Tallies::new();
     tallies.entry(Suspect::Cluster).or_default();
     for pod in pods {
-        let suspects = [
-            Some(Suspect::Cluster),
-            Some(Suspect::Workload(Arc::clone(&pod.workload))),
-            pod.node.clone().map(Suspect::Node),
-            pod.pool.clone().map(Suspect::NodePool),
-            pod.image.clone().map(Suspect::Image),
-        ];
-        for suspect in suspects.into_iter().flatten() {
+        for suspect in suspects(pod) {
             tallies.entry(suspect).or_default().add(pod);
         }
     }
     tallies
+}
+
+/// Takes a pod that was counted out again. Suspects and parts may be left without any pod; those count as if they were
+/// not there.
+pub(super) fn take_out(tallies: &mut Tallies<'_>, pod: &Exposed) {
+    for suspect in suspects(pod) {
+        if let Some(tally) = tallies.get_mut(&suspect) {
+            tally.remove(pod);
+        }
+    }
+}
+
+fn suspects(pod: &Exposed) -> impl Iterator<Item = Suspect> {
+    let suspects = [
+        Some(Suspect::Cluster),
+        Some(Suspect::Workload(Arc::clone(&pod.workload))),
+        pod.node.clone().map(Suspect::Node),
+        pod.pool.clone().map(Suspect::NodePool),
+        pod.image.clone().map(Suspect::Image),
+    ];
+    suspects.into_iter().flatten()
 }

@@ -11,7 +11,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::Regex;
 
 use super::naive::{has_reason, has_type};
-use super::prefilter::Prefilter;
+use super::prefilter::{Prefilter, Traffic};
 use crate::record::Entry;
 use crate::ruleset::RuleSet;
 use crate::signature::required::required_literals;
@@ -21,6 +21,8 @@ use crate::signature::{Rule, TextPattern};
 pub const MAX_CAPTURE_BYTES: usize = 256;
 /// Up to this many bytes of literals the automaton is a DFA: fastest, at some 500 bytes for each.
 const DFA_LITERAL_BYTES: usize = 16 << 10;
+/// Up to this share of messages that are decoded in vain, one in so many, costs next to nothing.
+const FEW_CANDIDATES: usize = 1_000;
 
 /// The compiled form of a [`RuleSet`]. Immutable and shared between scan threads.
 pub struct Matcher {
@@ -90,14 +92,29 @@ pub struct Hit<'m, 'e> {
 
 impl Matcher {
     pub fn new(rules: Arc<RuleSet>) -> Self {
+        Matcher::suited_to(rules, &Traffic::default())
+    }
+
+    /// The same, and fastest with messages like those of `traffic`. What it finds does not depend on them.
+    pub fn suited_to(rules: Arc<RuleSet>, traffic: &Traffic) -> Self {
         let mut terms = Terms::default();
         let mut logs = Clauses::new(rules.rules(), &mut terms, |rule| rule.log.as_ref().map(Some));
         let mut events = Clauses::new(rules.rules(), &mut terms, |rule| Some(rule.event.as_ref()?.message.as_ref()));
         logs.cover(&terms);
         events.cover(&terms);
         let (automaton, folded) = automaton(&terms.terms);
-        let prefilter = Prefilter::new(rules.rules().iter().filter_map(|rule| rule.log.as_ref()).map(needs));
+        let prefilter = Prefilter::new(rules.rules().iter().filter_map(|rule| rule.log.as_ref()).map(needs), traffic);
         Matcher { rules, automaton, folded, terms: terms.terms, logs, events, prefilter }
+    }
+
+    /// The same rules looked for by something else, if of what is let through in `traffic` that spares at least half.
+    pub fn better_suited_to(&self, traffic: &Traffic) -> Option<Matcher> {
+        let now = traffic.candidates(&self.prefilter);
+        if now * FEW_CANDIDATES <= traffic.len() {
+            return None;
+        }
+        let other = Matcher::suited_to(Arc::clone(&self.rules), traffic);
+        (traffic.candidates(&other.prefilter) * 2 <= now).then_some(other)
     }
 
     /// What rules out log messages that are not decoded yet.

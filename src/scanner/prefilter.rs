@@ -10,10 +10,19 @@
 //! up in a bitmap. Whichever way a piece lies, four of its bytes from such a place on are within any seven of it, so the
 //! bitmap has the four groups of four of its rarest seven bytes. After a hit the next four bytes are looked at, too, and
 //! what then is left is compared with the whole piece.
+//!
+//! What is rare is told by a table of log text, and by a sample of the messages that were seen, if there is one. Which
+//! pieces are looked for decides how much is let through, never what is found.
 
 use super::matcher::Need;
 
+mod pieces;
 mod rarity;
+mod traffic;
+
+pub use traffic::Traffic;
+
+use pieces::Piece;
 
 /// Bytes looked up at once, and how far apart.
 const GRAM: usize = 4;
@@ -71,19 +80,15 @@ struct Mark {
 }
 
 impl Prefilter {
-    /// For rules of each of which `needs` gives what its messages must hold.
-    pub(super) fn new(needs: impl Iterator<Item = Vec<Need>>) -> Self {
-        let mut pieces = Vec::new();
-        let mut open = false;
-        for needs in needs {
-            match needs.iter().filter_map(rarest_pieces).max_by_key(|(rarity, _)| *rarity) {
-                Some((_, of_rule)) => pieces.extend(of_rule),
-                None => open = true,
-            }
-        }
+    /// For rules of each of which `needs` gives what its messages must hold. They are looked for by what is rare in
+    /// `traffic`, as far as that tells.
+    pub(super) fn new(needs: impl Iterator<Item = Vec<Need>>, traffic: &Traffic) -> Self {
+        let chosen = pieces::choose(&needs.collect::<Vec<_>>(), traffic);
+        let open = chosen.iter().any(Option::is_none);
+        let mut pieces: Vec<Piece> = chosen.into_iter().flatten().flatten().collect();
         pieces.sort_unstable();
         pieces.dedup();
-        let (long, short): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|piece: &Piece| piece.bytes.len() >= WINDOW);
+        let (long, short): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|piece| piece.bytes.len() >= WINDOW);
         Prefilter { open, long: Sampled::long(long), short: Sampled::short(short) }
     }
 
@@ -97,44 +102,6 @@ impl Prefilter {
     pub fn is_of_use(&self) -> bool {
         !self.open
     }
-}
-
-/// Folded bytes that stand in every matching record, and what of them goes into the bitmap.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    /// Of a long piece: where its rarest [`WINDOW`] begins.
-    window: usize,
-}
-
-/// A piece of each of the literals, and how rare the commonest of them is.
-fn rarest_pieces(need: &Need) -> Option<(u32, Vec<Piece>)> {
-    let best = need.iter().map(|literal| rarest_piece(literal)).collect::<Option<Vec<_>>>()?;
-    let rarity = best.iter().map(|(rarity, _)| *rarity).min()?;
-    Some((rarity, best.into_iter().map(|(_, piece)| piece).collect()))
-}
-
-fn rarest_piece(literal: &str) -> Option<(u32, Piece)> {
-    let runs = literal.as_bytes().split(|&byte| may_be_escaped(byte)).filter(|run| run.len() >= MIN_PIECE);
-    let pieces = runs.map(|run| {
-        let bytes: Vec<u8> = run.iter().map(|byte| byte | FOLD).collect();
-        // With four bytes behind it, where there are so many.
-        let windows = bytes.windows(WINDOW).take(bytes.len().saturating_sub(WINDOW + GRAM).max(1)).enumerate();
-        let rarest = windows.map(|(at, window)| (rarity::of(window), at)).max_by_key(|&(rarity, _)| rarity);
-        match rarest {
-            // Any long piece goes before a short one, which costs more to look for.
-            Some((rarity, window)) => (rarity + SHORT_MALUS, Piece { bytes, window }),
-            None => (rarity::of(&bytes), Piece { bytes, window: 0 }),
-        }
-    });
-    pieces.max_by_key(|(rarity, _)| *rarity)
-}
-
-/// More than any short piece's rarity.
-const SHORT_MALUS: u32 = 1 << 16;
-
-fn may_be_escaped(byte: u8) -> bool {
-    byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f)
 }
 
 impl Sampled {

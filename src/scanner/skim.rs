@@ -8,10 +8,11 @@
 //! tests keep it so. The one thing left to chance is that constant parts are compared by a hash, see [`layout::Seed`].
 
 use std::collections::HashMap;
+use std::mem;
 
 use foldhash::fast::FixedState;
 
-use super::prefilter::Prefilter;
+use super::prefilter::{Prefilter, Traffic};
 use crate::decode::Input;
 use crate::time::Timestamp;
 
@@ -38,6 +39,9 @@ const MAX_CREDIT: i32 = 500_000;
 /// Without credit only one in so many records is looked at: where records do not repeat, looking would only cost.
 const TRY_EVERY: u32 = 128;
 
+/// Of so many messages one is kept as a sample: a prime, so that it is not always the same writer's.
+const SAMPLE_EVERY: u32 = 1_021;
+
 /// What was learnt of the records of inputs that are read alike.
 pub(super) struct Skimmer {
     /// Newest success first.
@@ -50,12 +54,15 @@ pub(super) struct Skimmer {
     max_bytes: usize,
     credit: i32,
     tried: u32,
+    seen: Traffic,
 }
 
 /// What is known of a record.
 pub(super) enum Skimmed<'s> {
     /// All that matters: who wrote it, and when. Nothing in it matches.
     Clean(&'s mut Form, Option<Timestamp>),
+    /// It must be decoded: a rule may match.
+    Suspect,
     /// It must be decoded.
     Candidate,
     /// It must be decoded, and may be learnt from.
@@ -73,6 +80,7 @@ impl Skimmer {
             max_bytes,
             credit: MAX_CREDIT,
             tried: 0,
+            seen: Traffic::default(),
         }
     }
 
@@ -99,10 +107,19 @@ impl Skimmer {
         // Found a moment ago.
         let Some(form) = self.forms.get_mut(&constant) else { return Skimmed::Unknown };
         self.credit = MAX_CREDIT.min(self.credit + SPARED);
-        match layout.time(bytes, &reading) {
-            Ok(time) if form.is_plain(message) && !prefilter.may_match(message) => Skimmed::Clean(form, time),
-            _ => Skimmed::Candidate,
+        let Ok(time) = layout.time(bytes, &reading) else { return Skimmed::Candidate };
+        if !form.is_plain(message) {
+            return Skimmed::Candidate;
         }
+        if self.tried.is_multiple_of(SAMPLE_EVERY) {
+            self.seen.add(message);
+        }
+        if prefilter.may_match(message) { Skimmed::Suspect } else { Skimmed::Clean(form, time) }
+    }
+
+    /// A sample of the messages since the last call.
+    pub(super) fn take_seen(&mut self) -> Traffic {
+        mem::take(&mut self.seen)
     }
 
     /// The place of the layout by which the record can be read and is one of a writer that is known.

@@ -34,6 +34,10 @@ impl Bounded {
         Bounded { targets, asked: None }
     }
 
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
     /// Whether all partitions are read up to their targets, by this instance or by others of its group.
     /// To be called only after the group has given an assignment.
     pub fn is_reached(&mut self, consumer: &Consumer, standing: impl Fn(&Partition, i64) -> Standing) -> bool {

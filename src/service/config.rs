@@ -24,6 +24,8 @@ pub struct Config {
     pub dead_letter: TopicSpec,
     pub outputs: Vec<Output>,
     pub scanner: scanner::Options,
+    /// Threads of the scan stage, each with its own consumer, producer and queues. At least one.
+    pub scan_threads: usize,
     pub correlator: correlator::Options,
     pub limits: Limits,
     /// Where `/metrics`, `/healthz` and `/readyz` are; `None`: nowhere.
@@ -214,6 +216,7 @@ pub(super) mod tests {
             dead_letter: topic("faultline.dead-letter"),
             outputs: vec![Output { topic: topic("alerts") }],
             scanner: scanner::Options { cluster: "default".into(), limits: Default::default(), prefilter: true },
+            scan_threads: 1,
             correlator: Default::default(),
             limits: Limits::default(),
             http_listen: None,

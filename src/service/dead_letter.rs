@@ -1,7 +1,7 @@
 //! Records that could not be used, kept with the reason.
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders, OwnedMessage};
 
 use crate::kafka::{self, Outgoing};
 
@@ -51,6 +51,20 @@ pub fn of<'a>(
         key: record.key(),
         value: record.payload(),
         headers: record.headers(),
+    };
+    letter(topic, &original, reason, detail, most)
+}
+
+/// The same for a message of faultline's own that the broker refused: it was nowhere.
+pub fn of_own<'a>(topic: &'a str, message: &'a OwnedMessage, reason: &str, detail: &str, most: usize) -> Outgoing<'a> {
+    let original = Original {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
+        key: message.key(),
+        value: message.payload(),
+        headers: message.headers().map(OwnedHeaders::as_borrowed),
     };
     letter(topic, &original, reason, detail, most)
 }

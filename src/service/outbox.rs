@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use rdkafka::message::OwnedMessage;
 use tracing::warn;
 
 use super::acks::{Acks, Done};
@@ -25,11 +26,13 @@ pub struct Outbox<T> {
     written: BTreeMap<Partition, i64>,
     done: BTreeMap<Partition, i64>,
     /// Messages of best effort that were not taken, since that was last asked.
-    refused: u64,
-    refused_log: RateLimit,
+    lost: u64,
+    lost_log: RateLimit,
+    /// Messages that the broker will never take, if they are to be set aside; else the first of them ends the stage.
+    refused: Option<Vec<OwnedMessage>>,
 }
 
-const REFUSED_LOG_EVERY: Duration = Duration::from_secs(10);
+const LOST_LOG_EVERY: Duration = Duration::from_secs(10);
 
 impl<T> Outbox<T> {
     pub fn new(producer: Producer, bounds: Bounds) -> Self {
@@ -39,9 +42,15 @@ impl<T> Outbox<T> {
             bounds,
             written: BTreeMap::new(),
             done: BTreeMap::new(),
-            refused: 0,
-            refused_log: RateLimit::new(REFUSED_LOG_EVERY),
+            lost: 0,
+            lost_log: RateLimit::new(LOST_LOG_EVERY),
+            refused: None,
         }
+    }
+
+    /// One that goes on where the broker refuses a message, see [`Outbox::take_refused`].
+    pub fn setting_aside(producer: Producer, bounds: Bounds) -> Self {
+        Outbox { refused: Some(Vec::new()), ..Self::new(producer, bounds) }
     }
 
     /// Sends a message as part of the batch that is being gathered. Returns whether it was taken: not if the queue
@@ -58,23 +67,28 @@ impl<T> Outbox<T> {
         }
         match taken {
             Err(error) if best_effort => {
-                self.refused(&error);
+                self.loses(&error);
                 Ok(true)
             }
             taken => taken,
         }
     }
 
-    fn refused(&mut self, error: &Error) {
-        self.refused += 1;
-        if let Some(left_out) = self.refused_log.allow(Instant::now()) {
+    fn loses(&mut self, error: &Error) {
+        self.lost += 1;
+        if let Some(left_out) = self.lost_log.allow(Instant::now()) {
             warn!(left_out, "a record is lost to the dead-letter topic, the stream goes on: {error}");
         }
     }
 
     /// How many messages of best effort were not taken, since the last call.
-    pub fn take_refused(&mut self) -> u64 {
-        std::mem::take(&mut self.refused)
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Messages that the broker will never take, since the last call; they count as acknowledged.
+    pub fn take_refused(&mut self) -> Vec<OwnedMessage> {
+        self.refused.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     pub fn seal(&mut self, covers: Vec<(Partition, i64)>, tag: T) {
@@ -136,10 +150,17 @@ impl<T> Outbox<T> {
     fn note(&mut self, delivery: Delivery, seen: &mut impl FnMut(&Ticket)) -> Result<(), Error> {
         let written = match delivery.outcome {
             Err(error) if delivery.ticket.best_effort => {
-                self.refused(&error);
+                self.loses(&error);
                 None
             }
-            outcome => Some(outcome?),
+            Err(error) => match (&mut self.refused, delivery.refused) {
+                (Some(refused), Some(message)) => {
+                    refused.push(*message);
+                    None
+                }
+                _ => return Err(error),
+            },
+            Ok(written) => Some(written),
         };
         self.acks.acknowledged(delivery.ticket.batch, delivery.ticket.bytes);
         let Some((partition, offset)) = written else { return Ok(()) };
@@ -223,7 +244,7 @@ mod tests {
             outbox.seal(Vec::new(), ());
             let waited = outbox.wait(Instant::now() + Duration::from_secs(30), |_| (), || true);
             assert_eq!((waited.is_ok(), outbox.messages() == 0), (best_effort, best_effort), "{waited:?}");
-            assert_eq!(outbox.take_refused(), u64::from(best_effort));
+            assert_eq!(outbox.take_lost(), u64::from(best_effort));
             let mut done = 0;
             outbox.take_done(|()| done += 1);
             assert_eq!(done, u32::from(best_effort));

@@ -6,16 +6,22 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::bounded::Bounded;
-use super::startup::{self, Found, Targets};
+use super::reached::Member;
+use super::startup::{self, Found};
+use super::vitals::Vitals;
 use super::{Ended, Error, Shared};
 use crate::kafka::{Consumer, Event, FetchState, Fetching, Producer, Start};
 use crate::metrics::{PartitionLabel, StageLabel};
 use crate::record::Partition;
 
+mod continuity;
 mod work;
 
+use continuity::Due;
 pub(super) use work::Work;
 
+/// How long the group may take to say where it left off.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 /// How long fetching may be held up before it is stopped.
 const ROOM_WAIT: Duration = Duration::from_millis(250);
@@ -26,8 +32,11 @@ const LABEL: StageLabel = StageLabel { stage: "scan" };
 
 pub(super) struct ScanStage<'s> {
     shared: &'s Shared,
+    vitals: &'s Vitals,
     consumer: Consumer,
     work: Work<'s>,
+    /// As the metric shows it.
+    owned: i64,
     paused: bool,
     bounded: Option<Bounded>,
     joined: bool,
@@ -37,7 +46,8 @@ pub(super) struct ScanStage<'s> {
 }
 
 impl<'s> ScanStage<'s> {
-    pub fn new(shared: &'s Shared, mut work: Work<'s>, found: Found) -> Result<Self, Error> {
+    /// `number` is the thread's, from 0.
+    pub fn new(shared: &'s Shared, number: usize, mut work: Work<'s>, found: Found) -> Result<Self, Error> {
         work.beat_in(found.report_partitions);
         let config = &shared.config;
         let topics: Vec<&str> = config.inputs.iter().flat_map(|input| &input.topics).map(String::as_str).collect();
@@ -50,8 +60,10 @@ impl<'s> ScanStage<'s> {
         )?;
         Ok(ScanStage {
             shared,
+            vitals: &shared.scan[number],
             consumer,
             work,
+            owned: 0,
             paused: false,
             bounded: shared.until_end.then(|| Bounded::new(found.input_ends)),
             joined: false,
@@ -66,10 +78,9 @@ impl<'s> ScanStage<'s> {
     }
 
     /// Runs until the wish to stop, the end of a bounded run, or an error that waiting does not mend.
-    /// Returns how far the reports topic was written.
-    pub fn run(mut self) -> Result<(Ended, Targets), Error> {
+    pub fn run(mut self, member: Member<'_>) -> Result<Ended, Error> {
         let ended = loop {
-            self.shared.scan.beat();
+            self.vitals.beat();
             if self.shared.shutdown.is_triggered() {
                 break Ended::Stopped;
             }
@@ -79,12 +90,18 @@ impl<'s> ScanStage<'s> {
             }
             self.turn()?;
         };
-        self.finish(ended)
+        self.finish(ended, member)
     }
 
     fn is_at_the_end(&mut self) -> bool {
-        let Some(bounded) = self.bounded.as_mut().filter(|_| self.joined) else { return false };
-        bounded.is_reached(&self.consumer, |partition, target| self.work.standing(partition, target))
+        let Some(bounded) = &mut self.bounded else { return false };
+        let (work, reached) = (&self.work, &self.shared.reached);
+        if !self.joined {
+            return reached.holds_all(bounded.targets());
+        }
+        bounded.is_reached(&self.consumer, |partition, target| {
+            reached.standing(partition, work.standing(partition, target))
+        })
     }
 
     fn turn(&mut self) -> Result<(), Error> {
@@ -93,13 +110,14 @@ impl<'s> ScanStage<'s> {
         // Read once for all records of a call.
         let mut now = None;
         let mut read = Ok(());
-        let event = self.consumer.poll_many(wait, |message| {
-            read = self.work.read(message, *now.get_or_insert_with(Instant::now));
-            if read.is_err() || self.work.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let (work, consumer) = (&mut self.work, &self.consumer);
+        let event = consumer.poll_many(wait, |message| {
+            read = work.read(message, *now.get_or_insert_with(Instant::now), consumer);
+            if read.is_err() || work.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         read?;
         match event {
-            Some(Event::Message(message)) => self.work.read(&message, Instant::now())?,
+            Some(Event::Message(message)) => self.work.read(&message, Instant::now(), &self.consumer)?,
             Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
             Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
             Some(Event::Progress(states)) => self.on_progress(states),
@@ -118,15 +136,41 @@ impl<'s> ScanStage<'s> {
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.joined = true;
-        for partition in partitions {
-            self.work.take(partition);
+        let dues = self.dues(partitions);
+        for (partition, due) in &dues {
+            self.work.take(partition, *due);
         }
-        self.consumer.assign(partitions, Start::Committed)?;
+        let start = |due: &Due| match due {
+            Due::At(next) => Start::At(*next),
+            Due::Start | Due::Unknown => Start::Committed,
+        };
+        let starts: Vec<_> = dues.iter().map(|(partition, due)| (partition.clone(), start(due))).collect();
+        self.consumer.assign_each(&starts)?;
         if self.paused {
             self.consumer.pause(partitions.iter())?;
         }
         self.told_of_partitions();
         Ok(())
+    }
+
+    /// Where the group left off. If it does not say in time reading begins all the same, but that something is missing
+    /// before the first record cannot be seen.
+    fn dues(&self, partitions: &[Partition]) -> Vec<(Partition, Due)> {
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        let committed = self.consumer.committed(partitions, COMMITTED_TIMEOUT);
+        self.vitals.beat();
+        if let Err(error) = &committed {
+            warn!("{error}; whether records were lost meanwhile is not known");
+        }
+        let due = |partition: &Partition| match &committed {
+            Ok(committed) => {
+                committed.iter().find(|(of, _)| of == partition).map_or(Due::Start, |(_, at)| Due::At(*at))
+            }
+            Err(_) => Due::Unknown,
+        };
+        partitions.iter().map(|partition| (partition.clone(), due(partition))).collect()
     }
 
     /// What was gathered goes out and its offsets are committed before the partitions are let go.
@@ -136,6 +180,8 @@ impl<'s> ScanStage<'s> {
             self.work.flush()?;
             let done = self.work.wait(self.shared.config.limits.revoke_timeout)?;
             self.commit_and_wait(&done);
+        } else {
+            self.shared.reached.forget(partitions);
         }
         for partition in partitions {
             self.work.give_up(partition);
@@ -174,7 +220,7 @@ impl<'s> ScanStage<'s> {
     fn set_paused(&mut self, paused: bool) {
         self.paused = paused;
         self.work.was_deaf();
-        self.shared.metrics.paused.get_or_create(&LABEL).set(i64::from(paused));
+        self.shared.metrics.paused.get_or_create(&LABEL).inc_by(if paused { 1 } else { -1 });
         if paused {
             self.shared.limit_hit("reports_in_flight");
             warn!("reading is paused: reports wait for the broker's acknowledgement");
@@ -183,10 +229,12 @@ impl<'s> ScanStage<'s> {
         }
     }
 
-    fn told_of_partitions(&self) {
-        let count = self.work.partitions().count();
-        self.shared.metrics.partitions.get_or_create(&LABEL).set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.shared.scan.waits_for(self.missing());
+    fn told_of_partitions(&mut self) {
+        let count = i64::try_from(self.work.partitions().count()).unwrap_or(i64::MAX);
+        // Other threads add theirs.
+        self.shared.metrics.partitions.get_or_create(&LABEL).inc_by(count - self.owned);
+        self.owned = count;
+        self.vitals.waits_for(self.missing());
         info!("the scan stage owns {count} input partitions");
     }
 
@@ -202,7 +250,7 @@ impl<'s> ScanStage<'s> {
         self.missing_checks += 1;
         let Some(existing) = self.shared.cluster.topics(Duration::from_secs(1))? else { return Ok(()) };
         self.missing_inputs = self.shared.inputs.missing(existing.keys().map(String::as_str));
-        self.shared.scan.waits_for(self.missing());
+        self.vitals.waits_for(self.missing());
         match self.missing() {
             Some(missing) if self.missing_checks.is_multiple_of(MISSING_LOG_CHECKS) => {
                 warn!("still waiting for {missing}")
@@ -214,7 +262,7 @@ impl<'s> ScanStage<'s> {
     }
 
     /// The last flush, its acknowledgements, the commit, and leaving the group.
-    fn finish(mut self, ended: Ended) -> Result<(Ended, Targets), Error> {
+    fn finish(mut self, ended: Ended, member: Member<'_>) -> Result<Ended, Error> {
         let deadline = Instant::now() + self.shared.stop_timeout();
         self.work.settle_all();
         self.work.flush()?;
@@ -229,11 +277,14 @@ impl<'s> ScanStage<'s> {
                 self.work.messages_waiting()
             );
         }
+        // The correlate stage need not wait until the group is left.
+        let written = (ended == Ended::AtTheEnd).then(|| self.work.written());
+        member.leave(written, deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1)));
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         if !self.consumer.close(left) {
             warn!("the scan stage could not leave its consumer group in time");
         }
-        Ok((ended, self.work.written()))
+        Ok(ended)
     }
 
     fn commit_and_wait(&self, offsets: &[(Partition, i64)]) {

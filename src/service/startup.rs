@@ -18,7 +18,7 @@ const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) type Targets = BTreeMap<Partition, i64>;
 
 /// What was found at the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     /// Input topics that do not exist yet.
     pub missing_inputs: Vec<String>,
@@ -27,6 +27,17 @@ pub(super) struct Found {
     pub report_ends: Targets,
     /// Partitions of the reports topic.
     pub report_partitions: i32,
+}
+
+impl Found {
+    /// For one of several scan threads: only the first looks for what is missing.
+    pub fn of_member(&self, number: usize) -> Self {
+        let mut found = self.clone();
+        if number > 0 {
+            found.missing_inputs.clear();
+        }
+        found
+    }
 }
 
 /// Waits for a broker and creates what is missing. `None`: the wish to stop came first.

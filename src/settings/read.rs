@@ -273,6 +273,7 @@ fn prior(item: &Item<'_>) -> Option<f64> {
 
 fn scan(section: &mut Section<'_>, scan: &mut Scan) {
     let interval = Duration::from_millis(50)..=Duration::from_secs(60);
+    section.read("threads", &mut scan.threads, |item| item.number(1..=64));
     section.read("flush_interval", &mut scan.flush_interval, |item| item.duration_within(interval));
     section.read("idle_after", &mut scan.idle_after, |item| item.duration_within(SECOND..=HOUR));
     let states = [("auto", true), ("off", false)];

@@ -27,6 +27,7 @@ pub fn yaml(settings: &Settings) -> String {
     yaml.text("rules_reload_interval", &settings.rules_reload_interval.map_or("off".to_owned(), format_duration));
     correlator(&mut yaml, settings);
     yaml.section("scan");
+    yaml.plain("threads", settings.scan.threads);
     yaml.duration("flush_interval", settings.scan.flush_interval);
     yaml.duration("idle_after", settings.scan.idle_after);
     yaml.plain("prefilter", if settings.scan.prefilter { "auto" } else { "off" });

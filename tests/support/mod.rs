@@ -71,6 +71,7 @@ pub fn config(brokers: &str) -> Config {
         dead_letter: topic("faultline.dead-letter", 1),
         outputs: vec![Output { topic: topic("alerts", 1) }],
         scanner: scanner::Options { cluster: "test".into(), limits, prefilter: true },
+        scan_threads: 1,
         correlator: faultline::correlator::Options::default(),
         limits: service::Limits {
             flush_interval: Duration::from_millis(100),

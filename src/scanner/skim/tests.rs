@@ -25,6 +25,7 @@ fn record(pod: usize, millis: u64, message: &str) -> String {
 fn read(skimmer: &mut Skimmer, record: &str) -> &'static str {
     match skimmer.read(record.as_bytes(), matcher().prefilter()) {
         Skimmed::Clean(..) => "clean",
+        Skimmed::Suspect => "suspect",
         Skimmed::Candidate => "candidate",
         Skimmed::Unknown => "unknown",
     }
@@ -38,7 +39,7 @@ fn one_record_teaches_the_others_of_its_writer() {
     let cases = [
         (record(1, 250, "nothing of note\\n"), "clean"),
         (record(1, 251, "say \\\"no\\\""), "clean"),
-        (record(1, 252, "Boom goes it"), "candidate"),
+        (record(1, 252, "Boom goes it"), "suspect"),
         (record(1, 253, "\\u0062oom goes it"), "candidate"),
         (record(1, 254, ""), "candidate"),
         (record(2, 255, "another pod"), "unknown"),
@@ -54,6 +55,18 @@ fn one_record_teaches_the_others_of_its_writer() {
         _ => None,
     };
     assert_eq!({ time }(&record(1, 250, "when")), Some(Timestamp::from_millis(1_795_356_000_250)));
+}
+
+#[test]
+fn a_few_of_the_messages_are_kept_as_a_sample() {
+    let mut skimmer = Skimmer::new(1 << 20);
+    skimmer.learn(record(1, 0, "a").as_bytes(), &input());
+    let matcher = matcher();
+    for millis in 0..3 * u64::from(SAMPLE_EVERY) {
+        skimmer.read(record(1, millis % 1_000, "boom goes it").as_bytes(), matcher.prefilter());
+    }
+    assert_eq!(skimmer.take_seen().candidates(matcher.prefilter()), 3);
+    assert!(skimmer.take_seen().is_empty());
 }
 
 #[test]

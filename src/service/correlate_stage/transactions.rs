@@ -3,12 +3,15 @@
 //! A transaction that fails takes nothing with it that was not committed: the state is dropped and taken up again from
 //! what was, like that of a partition that was just assigned. Memory is never patched.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use rdkafka::Message as _;
+use rdkafka::message::{Headers as _, OwnedHeaders, OwnedMessage};
 use tracing::{info, warn};
 
 use super::measures::measure;
-use super::restore::restore;
+use super::restore::{ID_HEADER, restore};
 use super::work::{Correlating, Work};
 use crate::kafka::{self, Consumer, Outgoing, Step, Transaction};
 use crate::metrics::OutcomeLabel;
@@ -24,6 +27,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const MEND_AFTER: Duration = Duration::from_secs(5);
 /// So many times in a row, without a commit in between.
 const MOST_REPAIRS: u32 = 10;
+/// For one acknowledgement, where it matters which message it is of.
+const PATIENCE: Duration = Duration::from_secs(5);
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The transactions of one partition that is owned.
@@ -35,7 +40,19 @@ pub struct Transacting {
     /// What the commit that is under way covers.
     committing: Option<i64>,
     trouble: Option<Trouble>,
+    /// What the broker refused, to be set aside.
+    refused: Vec<OwnedMessage>,
+    past: Past,
+}
+
+/// What is known of transactions that failed since the last commit.
+#[derive(Default)]
+struct Past {
     repairs: u32,
+    /// The broker refused one of several messages: the next are sent one by one, to learn which.
+    is_careful: bool,
+    /// Messages that it will never take, by topic and id.
+    refused: BTreeSet<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +71,8 @@ impl Transacting {
             committed: Instant::now(),
             committing: None,
             trouble: None,
-            repairs: 0,
+            refused: Vec::new(),
+            past: Past::default(),
         }
     }
 
@@ -63,23 +81,47 @@ impl Transacting {
     }
 
     /// Nothing is sent while there is trouble: it will be made again.
-    pub fn send(&mut self, message: Outgoing<'_>, go_on: impl FnMut() -> bool) -> Result<(), Error> {
-        if self.trouble.is_some() {
-            return Ok(());
+    pub fn send(&mut self, shared: &Shared, message: Outgoing<'_>, go_on: impl FnMut() -> bool) {
+        if self.trouble.is_some() || !self.past.refused.is_empty() && self.past.refused.contains(&identity(&message)) {
+            return;
         }
         self.opened.get_or_insert_with(Instant::now);
-        match self.transaction.send(message, go_on) {
+        match self.transaction.send(message.clone(), go_on) {
+            Ok(true) if self.past.is_careful => {
+                if let Step::MustAbort(error) = self.transaction.settle(PATIENCE, |ticket| measure(shared, ticket)) {
+                    self.fails(Trouble::Abort, &error);
+                }
+            }
             Ok(true) => {}
             Ok(false) => self.trouble = Some(Trouble::Abort),
+            Err(error) if error.is_refusal() => self.refused.push(message.to_owned_message()),
             Err(error) => self.fails(Trouble::Abort, &error),
         }
-        Ok(())
     }
 
     fn fails(&mut self, trouble: Trouble, why: &kafka::Error) {
-        let repairs = self.repairs;
+        let repairs = self.past.repairs;
         warn!(repairs, "{why}; the reports since the last commit will be read again");
         self.trouble = Some(trouble);
+        self.note_refused();
+    }
+
+    fn note_refused(&mut self) {
+        let (chunks, alerts): (Vec<_>, Vec<_>) =
+            self.transaction.take_refused().into_iter().partition(|message| id_of(message.headers()).is_empty());
+        self.refused.extend(chunks);
+        if self.past.is_careful || alerts.len() == 1 {
+            let ids = alerts.iter().map(|alert| (alert.topic().to_owned(), id_of(alert.headers())));
+            self.past.refused.extend(ids);
+            self.refused.extend(alerts);
+        } else {
+            self.past.is_careful |= !alerts.is_empty();
+        }
+    }
+
+    /// Messages that the broker will never take, since the last call.
+    pub fn take_refused(&mut self) -> Vec<OwnedMessage> {
+        std::mem::take(&mut self.refused)
     }
 
     fn is_calm(&self) -> bool {
@@ -98,7 +140,7 @@ impl Transacting {
         match self.transaction.commit(consumer, partition, next, timeout, |ticket| measure(shared, ticket)) {
             Step::Pending => {}
             Step::Done => {
-                (self.opened, self.committing, self.repairs) = (None, None, 0);
+                (self.opened, self.committing, self.past) = (None, None, Past::default());
                 self.committed = Instant::now();
                 count(shared, "committed");
             }
@@ -109,7 +151,7 @@ impl Transacting {
 
     /// Takes one step out of the trouble. Returns whether the partition can begin anew.
     fn recover(&mut self, shared: &Shared, trouble: Trouble) -> Result<bool, Error> {
-        if self.repairs >= MOST_REPAIRS {
+        if self.past.repairs >= MOST_REPAIRS {
             let times = format!("{MOST_REPAIRS} times without one that was committed");
             return Err(Error::new(format!("transactions fail again and again ({times}); the log says why")));
         }
@@ -133,10 +175,19 @@ impl Transacting {
         Ok(false)
     }
 
-    /// The producer, if it can go on.
-    fn into_transaction(self) -> Option<Transaction> {
-        (self.trouble == Some(Trouble::Abort)).then_some(self.transaction)
+    /// The producer, if it can go on, and what is known of failures.
+    fn into_parts(self) -> (Option<Transaction>, Past) {
+        ((self.trouble == Some(Trouble::Abort)).then_some(self.transaction), self.past)
     }
+}
+
+fn identity(message: &Outgoing<'_>) -> (String, String) {
+    (message.topic.to_owned(), id_of(message.headers.as_ref()))
+}
+
+fn id_of(headers: Option<&OwnedHeaders>) -> String {
+    let header = headers.and_then(|headers| headers.iter().find(|header| header.key == ID_HEADER));
+    String::from_utf8_lossy(header.and_then(|header| header.value).unwrap_or_default()).into_owned()
 }
 
 fn count(shared: &Shared, outcome: &'static str) {
@@ -233,13 +284,13 @@ impl Work<'_> {
     fn begin_again(&mut self, index: usize, consumer: &Consumer) -> Result<(), Error> {
         let Correlating { owned, transacting, .. } = self.owned.remove(index);
         let partition = owned.partition;
-        let repairs = transacting.as_ref().map_or(0, |transacting| transacting.repairs);
-        let transaction = transacting.and_then(Transacting::into_transaction);
+        let (transaction, past) = transacting.map(Transacting::into_parts).unwrap_or_default();
         let restored = restore(self.shared, consumer, vec![(partition, transaction)])?;
-        for (partition, restored) in restored.into_iter().flatten() {
+        if let Some((partition, restored)) = restored.and_then(|mut restored| restored.pop()) {
             let start = restored.start();
-            let transacting = self.take(&partition, restored).transacting.as_mut();
-            transacting.into_iter().for_each(|transacting| transacting.repairs = repairs + 1);
+            if let Some(transacting) = &mut self.take(&partition, restored).transacting {
+                transacting.past = Past { repairs: past.repairs + 1, ..past };
+            }
             consumer.seek(&partition, start, SEEK_TIMEOUT)?;
             info!("{partition}: goes on after the last commit");
         }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
-use tracing::warn;
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders, OwnedMessage};
+use tracing::{error, warn};
 
 use super::measures::{count, measure, newest_signal};
 use super::restore::{ID_HEADER, Restored};
@@ -29,6 +29,8 @@ pub(in crate::service) struct Work<'s> {
     /// What goes out without transactions.
     outbox: Outbox<()>,
     pub(super) owned: Vec<Correlating>,
+    /// Whether the state's topic takes snapshots.
+    saves: bool,
     sealed_at: Instant,
     unreadable_log: RateLimit,
     incomplete: bool,
@@ -95,8 +97,9 @@ impl<'s> Work<'s> {
         };
         Work {
             shared,
-            outbox: Outbox::new(producer, bounds),
+            outbox: Outbox::setting_aside(producer, bounds),
             owned: Vec::new(),
+            saves: true,
             sealed_at: Instant::now(),
             unreadable_log: RateLimit::new(UNREADABLE_LOG_EVERY),
             incomplete: false,
@@ -214,10 +217,43 @@ impl<'s> Work<'s> {
         let shared = self.shared;
         let go_on = || shared.keep_trying(&shared.correlate);
         match &mut self.owned[index].transacting {
-            Some(transacting) => transacting.send(message, go_on)?,
-            None => self.incomplete |= !self.outbox.send(message, go_on)?,
+            // A dead letter is worth no transaction: at best it comes once.
+            Some(transacting) if !message.best_effort => transacting.send(shared, message, go_on),
+            _ => self.incomplete |= !self.outbox.send(message, go_on)?,
         }
         Ok(())
+    }
+
+    /// What the broker will never take goes to the dead-letter topic, so that it holds nothing up.
+    pub fn set_refused_aside(&mut self) -> Result<(), Error> {
+        let shared = self.shared;
+        let of_transactions = self.owned.iter_mut().filter_map(|correlating| correlating.transacting.as_mut());
+        let mut refused: Vec<OwnedMessage> = of_transactions.flat_map(Transacting::take_refused).collect();
+        refused.extend(self.outbox.take_refused());
+        for message in refused {
+            if message.topic() == shared.config.state.name {
+                self.stop_saving();
+                continue;
+            }
+            let reason = "refused-alert";
+            shared.metrics.dead_lettered.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
+            let detail = format!("the broker does not take it for topic `{}`", message.topic());
+            error!(
+                "an alert goes to the dead-letter topic: {detail}; see max.message.bytes and limits.failing_in_alert"
+            );
+            let (topic, most) = (&shared.config.dead_letter.name, shared.config.limits.dead_letter_bytes);
+            let letter = dead_letter::of_own(topic, &message, reason, &detail, most);
+            self.incomplete |= !self.outbox.send(letter, || shared.keep_trying(&shared.correlate))?;
+        }
+        Ok(())
+    }
+
+    fn stop_saving(&mut self) {
+        if std::mem::replace(&mut self.saves, false) {
+            let topic = &self.shared.config.state.name;
+            error!("topic `{topic}` does not take snapshots; none are written: lower limits.snapshot_chunk_bytes");
+            self.shared.metrics.snapshots.get_or_create(&OutcomeLabel { outcome: "refused" }).inc();
+        }
     }
 
     /// Saves the state of partitions of which it was not saved for long.
@@ -227,7 +263,7 @@ impl<'s> Work<'s> {
             let snapshots = &self.owned[index].snapshots;
             let is_due = snapshots.taken.elapsed() >= limits.snapshot_interval && snapshots.reports > 0
                 || snapshots.reports >= limits.snapshot_reports;
-            if is_due && self.has_room() {
+            if is_due && self.saves && self.has_room() {
                 self.save(index)?;
             }
         }
@@ -283,7 +319,7 @@ impl<'s> Work<'s> {
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         self.outbox.collect(|ticket| measure(shared, ticket))?;
-        shared.metrics.dead_letters_lost.inc_by(self.outbox.take_refused());
+        shared.metrics.dead_letters_lost.inc_by(self.outbox.take_lost());
         Ok(self.outbox.take_done(|()| ()))
     }
 

@@ -8,9 +8,10 @@ use rdkafka::Message;
 use rdkafka::message::BorrowedHeaders;
 use tracing::warn;
 
+use super::continuity::{Due, Found};
 use crate::decode::Rejected;
-use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, raw_headers};
-use crate::metrics::{Count, Metrics, ReasonLabel, RuleLabel, TopicLabel};
+use crate::kafka::{Consumer, FetchState, Outgoing, Producer, RateLimit, raw_headers};
+use crate::metrics::{Count, Metrics, PartitionLabel, ReasonLabel, RuleLabel, TopicLabel};
 use crate::record::{Partition, Record};
 use crate::report::Report;
 use crate::scanner::matcher::Matcher;
@@ -18,6 +19,7 @@ use crate::scanner::{Scanner, Slot};
 use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
 use crate::service::owned::{Owned, standing};
+use crate::service::vitals::Vitals;
 use crate::service::{Error, Shared, dead_letter, wall_clock};
 use crate::time::Timestamp;
 
@@ -28,6 +30,7 @@ const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(in crate::service) struct Work<'s> {
     shared: &'s Shared,
+    vitals: &'s Vitals,
     matcher: Arc<Matcher>,
     scanner: Scanner,
     /// Tagged with when the first record of the flush was read.
@@ -48,6 +51,8 @@ pub(in crate::service) struct Work<'s> {
 struct Reading {
     owned: Owned,
     slot: Slot,
+    /// Where it goes on.
+    due: Due,
     /// The position that the newest sealed batch covers.
     sealed: Option<i64>,
     counts: Counts,
@@ -60,6 +65,7 @@ struct Counts {
     bytes: Count,
     entries: Count,
     skimmed: Count,
+    candidates: Count,
 }
 
 impl Counts {
@@ -70,21 +76,26 @@ impl Counts {
             bytes: metrics.bytes.get_or_create_owned(&label),
             entries: metrics.entries.get_or_create_owned(&label),
             skimmed: metrics.skimmed.get_or_create_owned(&label),
+            candidates: metrics.prefilter_candidates.get_or_create_owned(&label),
         }
     }
 }
 
 impl<'s> Work<'s> {
-    pub fn new(shared: &'s Shared, producer: Producer) -> Self {
+    /// `number` is the thread's, from 0.
+    pub fn new(shared: &'s Shared, number: usize, producer: Producer) -> Self {
         let limits = &shared.config.limits;
         let bounds = Bounds {
             batches: limits.reports_in_flight,
             messages: limits.messages_in_flight,
             bytes: limits.bytes_in_flight,
         };
-        let scanner = Scanner::new(shared.config.scanner.clone(), shared.config.connection.client_id.clone());
+        let instance = &shared.config.connection.client_id;
+        let id = if shared.scan.len() > 1 { format!("{instance}-{number}").into() } else { Arc::clone(instance) };
+        let scanner = Scanner::new(shared.config.scanner.clone(), id);
         Work {
             shared,
+            vitals: &shared.scan[number],
             matcher: shared.rules.matcher(),
             scanner,
             outbox: Outbox::new(producer, bounds),
@@ -99,14 +110,16 @@ impl<'s> Work<'s> {
         }
     }
 
-    pub fn take(&mut self, partition: &Partition) {
+    /// `due` is where the group left off.
+    pub fn take(&mut self, partition: &Partition, due: Due) {
         let Some(input) = self.shared.inputs.find(&partition.topic) else {
             return;
         };
         let slot = self.scanner.assign(partition.clone(), input.clone());
         let counts = Counts::new(&self.shared.metrics, &partition.topic);
         let owned = Owned::new(partition.clone(), Instant::now());
-        self.owned.push(Reading { owned, slot, sealed: None, counts, cluster_header: input.cluster_header.clone() });
+        let cluster_header = input.cluster_header.clone();
+        self.owned.push(Reading { owned, slot, due, sealed: None, counts, cluster_header });
     }
 
     pub fn give_up(&mut self, partition: &Partition) {
@@ -123,18 +136,24 @@ impl<'s> Work<'s> {
 
     /// Scans one record; one that cannot be decoded goes to the dead-letter topic.
     /// `now` is when it was fetched.
-    pub fn read(&mut self, message: &impl Message<Headers = BorrowedHeaders>, now: Instant) -> Result<(), Error> {
+    pub fn read(
+        &mut self,
+        message: &impl Message<Headers = BorrowedHeaders>,
+        now: Instant,
+        consumer: &Consumer,
+    ) -> Result<(), Error> {
         let Some(index) = self.find(message.topic(), message.partition()) else {
             return Ok(());
         };
+        let log_start = || consumer.log_start(message.topic(), message.partition());
+        match self.owned[index].due.meet(message.offset(), log_start) {
+            Found::GoesOn => {}
+            found => self.note_break(index, found, message)?,
+        }
         let reading = &mut self.owned[index];
         reading.owned.read(message.offset(), now);
         self.first_record.get_or_insert(now);
-        let record = Record {
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis().map(Timestamp::from_millis),
-            value: message.payload(),
-        };
+        let record = Record { offset: message.offset(), timestamp: timestamp(message), value: message.payload() };
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(record.value.map_or(0, <[u8]>::len) as u64);
         let cluster = reading.cluster_header.as_deref().and_then(|name| header(message.headers(), name));
@@ -142,6 +161,9 @@ impl<'s> Work<'s> {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
                 reading.counts.skimmed.inc_by(u64::from(scanned.skimmed));
+                if scanned.suspect {
+                    reading.counts.candidates.inc();
+                }
                 if scanned.forgot {
                     self.shared.limit_hit("known_bytes");
                 }
@@ -155,6 +177,29 @@ impl<'s> Work<'s> {
             }
             Err(rejected) => self.reject(message, &rejected),
         }
+    }
+
+    /// The log does not go on where reading stood.
+    fn note_break(&mut self, index: usize, found: Found, message: &impl Message) -> Result<(), Error> {
+        let (partition, slot) = (self.owned[index].owned.partition.clone(), self.owned[index].slot);
+        let offset = message.offset();
+        match found {
+            Found::GoesOn => {}
+            Found::Lost(records) => {
+                warn!("{records} records of {partition} before offset {offset} were deleted before they could be read");
+                let label = PartitionLabel { topic: partition.topic.to_string(), partition: partition.partition };
+                self.shared.metrics.records_lost.get_or_create(&label).inc_by(records);
+                self.scanner.lose(slot, records);
+            }
+            Found::Begins => self.scanner.restart(slot, timestamp(message)),
+            Found::BeginsAgain => {
+                warn!("{partition} begins again at offset {offset}: it was created anew; it is read from there");
+                // One report cannot tell of both logs.
+                self.flush()?;
+                self.scanner.restart(slot, timestamp(message));
+            }
+        }
+        Ok(())
     }
 
     fn note_future(&mut self, message: &impl Message) {
@@ -197,8 +242,8 @@ impl<'s> Work<'s> {
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
-        let shared = self.shared;
-        let taken = self.outbox.send(message, || shared.keep_trying(&shared.scan))?;
+        let (shared, vitals) = (self.shared, self.vitals);
+        let taken = self.outbox.send(message, || shared.keep_trying(vitals))?;
         self.incomplete |= !taken;
         Ok(())
     }
@@ -255,6 +300,7 @@ impl<'s> Work<'s> {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
         }
+        self.shared.rules.saw(self.scanner.take_seen());
         // One batch, one set of rules.
         self.matcher = self.shared.rules.matcher();
         Ok(())
@@ -301,9 +347,7 @@ impl<'s> Work<'s> {
 
     fn count_limits(&mut self) {
         let counts = self.scanner.take_counts();
-        for (limit, hits) in [("clusters", counts.clusters)] {
-            self.shared.limit_hits(limit, hits);
-        }
+        self.shared.limit_hits("clusters", counts.clusters);
     }
 
     /// While nothing can be fetched, nobody knows whether the input is silent.
@@ -348,7 +392,7 @@ impl<'s> Work<'s> {
     /// Takes note of acknowledgements; returns the offsets that may be committed now.
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         self.outbox.collect(|_| ())?;
-        self.shared.metrics.dead_letters_lost.inc_by(self.outbox.take_refused());
+        self.shared.metrics.dead_letters_lost.inc_by(self.outbox.take_lost());
         let latency = &self.shared.metrics.report_latency;
         Ok(self.outbox.take_done(|first_record| {
             if let Some(first_record) = first_record {
@@ -360,9 +404,9 @@ impl<'s> Work<'s> {
     /// Waits for acknowledgements up to `timeout`, and no longer than the wish to stop while no broker answers.
     /// Returns all offsets that may be committed, earlier ones too.
     pub fn wait(&mut self, timeout: Duration) -> Result<Vec<(Partition, i64)>, Error> {
-        let shared = self.shared;
+        let (shared, vitals) = (self.shared, self.vitals);
         let go_on = || {
-            shared.scan.beat();
+            vitals.beat();
             shared.link.is_up() || !shared.shutdown.is_triggered()
         };
         self.outbox.wait(Instant::now() + timeout, |_| (), go_on)?;
@@ -372,8 +416,8 @@ impl<'s> Work<'s> {
 
     /// Waits for all acknowledgements, however long it takes, unless the wish to stop comes.
     pub fn wait_for_all(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
-        let shared = self.shared;
-        self.outbox.wait(Instant::now() + LONG, |_| (), || shared.keep_trying(&shared.scan))?;
+        let (shared, vitals) = (self.shared, self.vitals);
+        self.outbox.wait(Instant::now() + LONG, |_| (), || shared.keep_trying(vitals))?;
         self.collect()?;
         Ok(self.outbox.all_done())
     }
@@ -410,6 +454,10 @@ impl<'s> Work<'s> {
             self.scanner.end(&self.matcher, reading.slot);
         }
     }
+}
+
+fn timestamp(message: &impl Message) -> Option<Timestamp> {
+    message.timestamp().to_millis().map(Timestamp::from_millis)
 }
 
 fn json(report: &Report) -> Result<Vec<u8>, Error> {
