@@ -307,6 +307,21 @@ impl Scanner {
         Ok(scanned)
     }
 
+    /// Makes the scanner whole again after it panicked at a record (then that counts as rejected) or at lines held back.
+    /// What was gathered before the panic stays, also of that record; what was learnt of writers is learnt anew; a line in
+    /// parts that was being looked at is lost.
+    pub fn abandon(&mut self, slot: Slot, record: Option<&Record<'_>>) {
+        self.scratch = Scratch::default();
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        if let Some(record) = record {
+            owned.rejected += 1;
+            owned.date_unread(record, &self.clock);
+        }
+        let max_bytes = self.options.limits.known_bytes;
+        let skimmer = owned.skimmer.and_then(|index| self.skimmers.get_mut(index));
+        skimmer.into_iter().for_each(|(_, skimmer)| *skimmer = Skimmer::new(max_bytes));
+    }
+
     /// Gathers a record without decoding it, if that can be done. `None`: this is not wanted.
     fn skim(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, cluster: Option<&str>) -> Option<Skim> {
         let owned = self.slots.get_mut(slot.0)?.as_mut()?;

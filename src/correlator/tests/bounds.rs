@@ -164,7 +164,7 @@ fn event_counts_are_kept_of_those_who_have_few() {
         cluster.counts.matches
     };
     let before = tell("quiet", "steady", 1);
-    (0..100).for_each(|n| drop(tell("loud", &format!("u{n}"), 1)));
+    (0..100).for_each(|n| _ = tell("loud", &format!("u{n}"), 1));
     assert_eq!(tell("quiet", "steady", 1), before + 100, "what it counted is still known");
     assert!(cluster.correlator.event_counts.len() <= 32 && cluster.counts.evicted_event_counts > 0);
 }
