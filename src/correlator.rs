@@ -14,10 +14,12 @@ use crate::signature::{Accuses, Rule};
 use crate::time::Timestamp;
 
 mod aftermath;
+mod bounds;
 mod census;
 mod explained;
 mod exposure;
 mod failures;
+mod fairness;
 mod grouping;
 mod heard;
 mod incident;
@@ -33,12 +35,14 @@ mod window;
 
 pub use saved::{LAYOUT, Unusable};
 
+use bounds::Spoken;
 pub use explained::{
     Comparison, Explained, LeftOut, Manner, Reason, Speaker, State, VerdictSetting, Witness, Witnesses,
 };
 use failures::{Bounds, Failures};
+use fairness::Tenant;
 use incident::Incident;
-use inventory::{Inventory, PodKey};
+use inventory::{Inventory, PodKey, Word};
 use watermark::Watermarks;
 use window::SlidingWindow;
 
@@ -108,12 +112,16 @@ impl Default for Alerts {
     }
 }
 
-/// Bounds of one cluster's state; what is older goes first.
+/// Bounds of the state; whoever takes up the most makes room, with what is oldest of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
+    /// Clusters whose reports are in one partition of the reports topic; the others are bounds of one cluster.
+    pub clusters: usize,
     pub nodes: usize,
     pub pods: usize,
+    /// The same for its windows, one for each node and rule.
     pub failing_pods: usize,
+    /// What pods of one namespace take of them stays below what is left.
     pub incidents: usize,
     /// Distinct values kept per capture of a signal.
     pub capture_values: usize,
@@ -127,6 +135,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            clusters: 100,
             nodes: 10_000,
             pods: 300_000,
             failing_pods: 20_000,
@@ -151,7 +160,9 @@ pub struct Correlator {
     failures: Failures,
     windows: BTreeMap<WindowKey, SlidingWindow>,
     event_counts: BTreeMap<EventKey, EventSeen>,
+    evicted_event_counts: u64,
     incidents: BTreeMap<String, Incident>,
+    spoken: Spoken,
     /// When the watch began.
     began: Option<Timestamp>,
     beginning: Beginning,
@@ -178,6 +189,8 @@ type WindowKey = (Option<Arc<str>>, Arc<str>);
 struct EventSeen {
     count: u32,
     at: Timestamp,
+    /// The namespace of the pod that it is about.
+    tenant: Tenant,
 }
 
 /// The oldest event times of the first reports.
@@ -239,10 +252,18 @@ pub struct Counts {
     pub evicted_nodes: u64,
     pub evicted_pods: u64,
     pub evicted_failing_pods: u64,
+    pub evicted_event_counts: u64,
+    pub forgotten_onsets: u64,
+    pub left_out_captures: u64,
+    /// Clusters for which there was no room: another one was let go, or the report was left out.
+    pub crowded_out_clusters: u64,
     /// Incidents that could not be opened, counted at each evaluation.
     pub untold_incidents: u64,
     /// Alerts that were not told because what they tell of is long ago.
     pub withheld: u64,
+    /// Alerts that do not name all failing pods, or all candidates.
+    pub shortened_failing: u64,
+    pub shortened_candidates: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -258,8 +279,14 @@ impl std::ops::AddAssign for Counts {
             evicted_nodes,
             evicted_pods,
             evicted_failing_pods,
+            evicted_event_counts,
+            forgotten_onsets,
+            left_out_captures,
+            crowded_out_clusters,
             untold_incidents,
             withheld,
+            shortened_failing,
+            shortened_candidates,
         } = other;
         self.matches += matches;
         self.duplicates += duplicates;
@@ -270,8 +297,14 @@ impl std::ops::AddAssign for Counts {
         self.evicted_nodes += evicted_nodes;
         self.evicted_pods += evicted_pods;
         self.evicted_failing_pods += evicted_failing_pods;
+        self.evicted_event_counts += evicted_event_counts;
+        self.forgotten_onsets += forgotten_onsets;
+        self.left_out_captures += left_out_captures;
+        self.crowded_out_clusters += crowded_out_clusters;
         self.untold_incidents += untold_incidents;
         self.withheld += withheld;
+        self.shortened_failing += shortened_failing;
+        self.shortened_candidates += shortened_candidates;
     }
 }
 
@@ -297,7 +330,9 @@ impl Correlator {
             failures: Failures::default(),
             windows: BTreeMap::new(),
             event_counts: BTreeMap::new(),
+            evicted_event_counts: 0,
             incidents: BTreeMap::new(),
+            spoken: Spoken::default(),
             began: None,
             beginning: Beginning::default(),
             evaluated: None,
@@ -324,9 +359,10 @@ impl Correlator {
         if !report.more {
             self.advance(&mut outcome);
         }
-        outcome.counts.evicted_pods = std::mem::take(&mut self.inventory.evicted_pods);
-        outcome.counts.evicted_nodes = std::mem::take(&mut self.inventory.evicted_nodes);
-        outcome.counts.evicted_failing_pods = std::mem::take(&mut self.failures.evicted);
+        if report.cluster.is_some() {
+            self.spoken.note(self.watermarks.current());
+        }
+        self.count_evictions(&mut outcome.counts);
         outcome
     }
 
@@ -412,7 +448,7 @@ impl Correlator {
                 }
                 counts.late += u64::from(age > self.options.windows.allowed_lateness);
             }
-            let (occurrences, is_old) = self.occurrences(matched);
+            let (occurrences, is_old) = self.occurrences(report, matched);
             if occurrences > 0 {
                 counts.matches += occurrences;
                 self.take_match(report, matched, rule, occurrences, is_old);
@@ -423,7 +459,6 @@ impl Correlator {
     fn take_match(&mut self, report: &Report, matched: &Match, rule: &Rule, count: u64, is_old: bool) {
         let windows = self.options.windows;
         let bounds = Bounds {
-            subjects: self.options.limits.failing_pods,
             capture_values: self.options.limits.capture_values,
             recovered_after: self.options.alerts.recovered_after,
             forget_after: windows.size,
@@ -433,7 +468,7 @@ impl Correlator {
         let pod = pod.map(|pod| self.inventory.saw(pod, matched.time));
         let placed = pod.as_ref().and_then(|pod| self.inventory.pods.get(pod)).and_then(|facts| facts.node.clone());
         if let Some(node) = &matched.node {
-            self.inventory.saw_node(node, matched.time);
+            self.inventory.saw_node(node, matched.time, Word::OfTenant(tenant_of(report, matched)));
             if rule.accuses == Accuses::Pod {
                 self.inventory.heard_node(node, matched.time);
             }
@@ -458,29 +493,22 @@ impl Correlator {
             // Nobody to accuse: a line without its pod.
             _ => return,
         }
-        let key = (node, Arc::clone(&rule.id));
-        // Node names come from records: a host field that is new in every line must not grow this without end.
-        if self.windows.len() >= bounds.subjects && !self.windows.contains_key(&key) {
-            self.failures.evicted += 1;
-            return;
-        }
-        let window = self.windows.entry(key).or_default();
+        let window = self.windows.entry((node, Arc::clone(&rule.id))).or_default();
         window.add(windows.slide, matched.time, pod.as_ref(), count);
+        self.bound_failures();
     }
 
     /// How often it happened: for a repeated event only what its cumulative count has grown by. And whether it had
     /// happened for long before it was first heard of: then only its newest occurrence is known to be recent.
-    fn occurrences(&mut self, matched: &Match) -> (u64, bool) {
+    fn occurrences(&mut self, report: &Report, matched: &Match) -> (u64, bool) {
         let Some(event) = &matched.event else { return (1, false) };
-        let seen = EventSeen { count: event.count, at: matched.time };
+        let seen = EventSeen { count: event.count, at: matched.time, tenant: tenant_of(report, matched) };
         let key = (Arc::clone(&event.uid), Arc::clone(&matched.rule));
         let before = self.event_counts.get(&key).copied();
         // An older state of the event may come late.
         let newest = EventSeen { count: seen.count.max(before.map_or(0, |before| before.count)), ..seen };
         self.event_counts.insert(key, newest);
-        if self.event_counts.len() > self.options.limits.pods {
-            inventory::evict_oldest(&mut self.event_counts, |seen| seen.at);
-        }
+        self.bound_event_counts();
         match before {
             None => (1, event.count >= OLD_EVENT_COUNT),
             Some(before) => (u64::from(event.count.saturating_sub(before.count)), false),
@@ -545,6 +573,12 @@ impl Correlator {
             self.event_counts.retain(|_, seen| seen.at >= oldest);
         }
     }
+}
+
+/// The namespace of the pod that a match is about.
+fn tenant_of(report: &Report, matched: &Match) -> Tenant {
+    let pod = matched.pod.and_then(|pod| report.pods.get(pod as usize));
+    pod.map_or(Tenant::NOBODY, |pod| Tenant::named(&pod.namespace))
 }
 
 fn is_seen(seen_below: &[i64], partition: u32, offset: i64) -> bool {

@@ -1,23 +1,22 @@
 //! Both stages in one hand: records in, alerts out. What a replay, the tests and the benches drive; the service runs
 //! the same two stages with Kafka in between.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::correlator::{self, Correlator, Counts, Explained, Outcome};
+use crate::correlator::{self, Counts, Explained, Outcome};
 use crate::decode::{Input, Rejected};
 use crate::record::{Partition, Record};
 use crate::report::Report;
 use crate::scanner::matcher::Matcher;
 use crate::scanner::{self, Scanned, Scanner, Slot};
+use crate::shard::Shard;
 use crate::time::Timestamp;
 
 pub struct Engine {
     matcher: Matcher,
     scanner: Scanner,
-    correlators: BTreeMap<Arc<str>, Correlator>,
+    shard: Shard,
     options: correlator::Options,
 }
 
@@ -42,7 +41,7 @@ impl Flushed {
 impl Engine {
     pub fn new(matcher: Matcher, scan: scanner::Options, options: correlator::Options) -> Self {
         let scanner = Scanner::new(scan, "engine".into());
-        Engine { matcher, scanner, correlators: BTreeMap::new(), options }
+        Engine { matcher, scanner, shard: Shard::default(), options }
     }
 
     pub fn assign(&mut self, partition: Partition, input: Input) -> Slot {
@@ -77,14 +76,7 @@ impl Engine {
         let reports = self.scanner.flush(Timestamp::default());
         let mut flushed = Flushed::default();
         for report in &reports {
-            if let Some(cluster) = &report.cluster {
-                let (rules, options) = (self.matcher.rules(), self.options);
-                let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options);
-                let correlator = self.correlators.entry(Arc::clone(cluster)).or_insert_with(new);
-                flushed.add(correlator.apply(report));
-            } else {
-                self.correlators.values_mut().for_each(|correlator| flushed.add(correlator.apply(report)));
-            }
+            flushed.add(self.shard.take(report, self.matcher.rules(), self.options));
         }
         flushed.reports = reports;
         flushed

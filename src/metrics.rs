@@ -44,7 +44,33 @@ pub struct AlertLabel {
     pub scope: &'static str,
 }
 
-/// `limit` is the name of the bound in the configuration.
+/// The values of the label `limit`: names of the configuration, but for the last two, which are bounds of the state that
+/// follow from others. docs/limits.md says what each does.
+pub const LIMITS: &[&str] = &[
+    "clusters",
+    "matches_per_report",
+    "pods_per_report",
+    "joined_bytes",
+    "open_lines",
+    "join_within",
+    "known_bytes",
+    "nodes",
+    "pods",
+    "failing_pods",
+    "incidents",
+    "capture_values",
+    "failing_in_alert",
+    "candidates_in_alert",
+    "reports_in_flight",
+    "messages_in_flight",
+    "bytes_in_flight",
+    "report_bytes",
+    "dead_letter_bytes",
+    "event_counts",
+    "onsets",
+];
+
+/// `limit` is one of [`LIMITS`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub struct LimitLabel {
     pub limit: &'static str,

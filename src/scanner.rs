@@ -110,6 +110,13 @@ pub struct Scanned {
 pub struct Counts {
     /// Names of clusters for which there was no room: another one was let go, or the record counted as the default one's.
     pub clusters: u64,
+    /// Lines that came in parts and were let go without their rest, or without being joined at all, for each bound.
+    pub open_lines: u64,
+    pub join_within: u64,
+    pub joined_bytes: u64,
+    /// Reports that were full before they were due.
+    pub matches_per_report: u64,
+    pub pods_per_report: u64,
 }
 
 pub struct Scanner {
@@ -122,6 +129,8 @@ pub struct Scanner {
     batches: Batches,
     scratch: Scratch,
     joiner: Joiner,
+    /// How often reports were full; what else is counted elsewhere is not counted here.
+    full: Counts,
     clock: Clock,
     /// What is known of the writers of an input's records; shared by the partitions whose records are read alike.
     skimmers: Vec<(Input, Skimmer)>,
@@ -170,6 +179,7 @@ impl Scanner {
             batches,
             scratch: Scratch::default(),
             joiner: Joiner::default(),
+            full: Counts::default(),
             skimmers: Vec::new(),
         }
     }
@@ -297,6 +307,21 @@ impl Scanner {
         Ok(scanned)
     }
 
+    /// Makes the scanner whole again after it panicked at a record (then that counts as rejected) or at lines held back.
+    /// What was gathered before the panic stays, also of that record; what was learnt of writers is learnt anew; a line in
+    /// parts that was being looked at is lost.
+    pub fn abandon(&mut self, slot: Slot, record: Option<&Record<'_>>) {
+        self.scratch = Scratch::default();
+        let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        if let Some(record) = record {
+            owned.rejected += 1;
+            owned.date_unread(record, &self.clock);
+        }
+        let max_bytes = self.options.limits.known_bytes;
+        let skimmer = owned.skimmer.and_then(|index| self.skimmers.get_mut(index));
+        skimmer.into_iter().for_each(|(_, skimmer)| *skimmer = Skimmer::new(max_bytes));
+    }
+
     /// Gathers a record without decoding it, if that can be done. `None`: this is not wanted.
     fn skim(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, cluster: Option<&str>) -> Option<Skim> {
         let owned = self.slots.get_mut(slot.0)?.as_mut()?;
@@ -419,6 +444,9 @@ impl Scanner {
         if self.slots.iter().all(Option::is_none) {
             return Vec::new();
         }
+        let (matches, pods) = self.batches.count_full(&self.options.limits);
+        self.full.matches_per_report += matches;
+        self.full.pods_per_report += pods;
         let mut records = vec![0; self.slots.len()];
         let mut reports = Vec::new();
         for (cluster, batch) in self.batches.take() {
@@ -453,7 +481,14 @@ impl Scanner {
 
     /// What limits did since the last call.
     pub fn take_counts(&mut self) -> Counts {
-        Counts { clusters: self.batches.take_crowded_out() }
+        let joined = self.joiner.take_hits();
+        Counts {
+            clusters: self.batches.take_crowded_out(),
+            open_lines: joined.open_lines,
+            join_within: joined.join_within,
+            joined_bytes: joined.joined_bytes,
+            ..std::mem::take(&mut self.full)
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::{error, info};
 
 use crate::http;
 use crate::kafka::{self, Cluster, Link};
-use crate::metrics::{LimitLabel, Metrics};
+use crate::metrics::{LIMITS, LimitLabel, Metrics};
 use crate::time::Timestamp;
 
 mod acks;
@@ -286,6 +286,7 @@ impl Shared {
     }
 
     fn limit_hits(&self, limit: &'static str, hits: u64) {
+        debug_assert!(LIMITS.contains(&limit), "{limit}");
         if hits > 0 {
             self.metrics.limits.get_or_create(&LimitLabel { limit }).inc_by(hits);
         }

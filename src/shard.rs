@@ -26,26 +26,49 @@ pub struct Unreadable {
 }
 
 impl Shard {
-    /// Applies one report under these rules.
+    /// Applies one report, as it came from Kafka, under these rules.
     ///
     /// # Errors
     /// When the value is no report of this version; the state is unchanged.
     pub fn apply(&mut self, value: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Outcome, Unreadable> {
-        let report = read(value)?;
+        Ok(self.take(&read(value)?, rules, options))
+    }
+
+    /// Applies one report under these rules.
+    pub fn take(&mut self, report: &Report, rules: &Arc<RuleSet>, options: Options) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut apply = |correlator: &mut Correlator| {
-            correlator.set_rules(Arc::clone(rules));
-            outcome.add(correlator.apply(&report));
-        };
         if let Some(cluster) = &report.cluster {
+            if self.is_crowded_by(cluster, options.limits.clusters) {
+                outcome.counts.crowded_out_clusters += 1;
+                if !self.make_room() {
+                    return outcome;
+                }
+            }
             let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options);
-            apply(self.clusters.entry(Arc::clone(cluster)).or_insert_with(new));
+            let correlator = self.clusters.entry(Arc::clone(cluster)).or_insert_with(new);
+            correlator.set_rules(Arc::clone(rules));
+            outcome.add(correlator.apply(report));
         } else {
-            self.clusters.values_mut().for_each(apply);
+            for correlator in self.clusters.values_mut() {
+                correlator.set_rules(Arc::clone(rules));
+                outcome.add(correlator.apply(report));
+            }
             // Names come from records: those of which nothing is heard any more must not gather.
             self.clusters.retain(|_, correlator| !correlator.is_blank());
         }
-        Ok(outcome)
+        outcome
+    }
+
+    /// Whether it would be one too many.
+    fn is_crowded_by(&self, cluster: &Arc<str>, most: usize) -> bool {
+        self.clusters.len() >= most && !self.clusters.contains_key(cluster)
+    }
+
+    /// Lets go of the cluster that is missed least, if there is one that may go.
+    fn make_room(&mut self) -> bool {
+        let may_go = self.clusters.iter().filter_map(|(name, correlator)| Some((correlator.may_go()?, name)));
+        let least = may_go.min().map(|(_, name)| Arc::clone(name));
+        least.is_some_and(|name| self.clusters.remove(&name).is_some())
     }
 
     /// The state of every cluster, for [`Shard::restore`].
@@ -96,6 +119,7 @@ fn read(value: &[u8]) -> Result<Report, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::correlator;
     use crate::record::Partition;
     use crate::report::{Pod, Presence, Progress};
     use crate::time::Timestamp;
@@ -148,5 +172,54 @@ mod tests {
         assert_eq!(evaluations(&report("a", 105).heartbeat()), 2);
         assert_eq!(evaluations(&report("a", 9000).heartbeat()), 2);
         assert_eq!(evaluations(&report("a", 9005).heartbeat()), 0, "nobody was heard of for hours: all is forgotten");
+    }
+
+    #[test]
+    fn ever_new_clusters_do_not_gather_nor_push_out_those_that_go_on() {
+        let options =
+            Options { limits: correlator::Limits { clusters: 4, ..Default::default() }, ..Options::default() };
+        let report = |cluster: &str, second: i64| {
+            let time = Timestamp::from_millis(second * 1000);
+            Report {
+                version: report::VERSION,
+                cluster: Some(cluster.into()),
+                pods: vec![Pod { namespace: "n".into(), name: "p".into(), ..Pod::default() }],
+                presence: vec![Presence { pod: 0, first: time, last: time, records: 1 }],
+                partitions: vec![Progress { watermark: Some(time), next: second, ..Progress::default() }],
+                ..Report::default()
+            }
+        };
+        let mut shard = Shard::default();
+        let mut crowded_out = 0;
+        for second in 0..100 {
+            let names = ["a".to_owned(), "b".to_owned(), format!("x{second}"), format!("y{second}")];
+            for name in names.iter().filter(|name| *name != "b" || second < 10) {
+                let outcome = shard.take(&report(name, second), &Arc::default(), options);
+                crowded_out += outcome.counts.crowded_out_clusters;
+            }
+            assert!(shard.clusters() <= 4);
+            shard.take(&report("a", second).heartbeat(), &Arc::default(), options);
+        }
+        let names: Vec<&str> = shard.clusters.keys().map(|name| &**name).collect();
+        assert_eq!(names, ["a", "b", "x99", "y99"]);
+        assert_eq!(crowded_out, 2 * 99);
+
+        // All that are there go on: there is no room, and the report is left out.
+        (100..103).for_each(|second| {
+            ["a", "b", "x99", "y99"].iter().for_each(|name| {
+                shard.take(&report(name, second), &Arc::default(), options);
+            });
+        });
+        assert_eq!(shard.take(&report("new", 103), &Arc::default(), options).counts.crowded_out_clusters, 1);
+        assert_eq!(shard.clusters(), 4);
+        assert!(!shard.clusters.contains_key("new"));
+        // Until one of them has been silent for long.
+        ["a", "b", "y99"].iter().for_each(|name| {
+            shard.take(&report(name, 900), &Arc::default(), options);
+        });
+        shard.take(&report("a", 900).heartbeat(), &Arc::default(), options);
+        shard.take(&report("new", 901), &Arc::default(), options);
+        let names: Vec<&str> = shard.clusters.keys().map(|name| &**name).collect();
+        assert_eq!(names, ["a", "b", "new", "y99"]);
     }
 }

@@ -87,6 +87,13 @@ const SHAPES: &[Shape] = &[
     }),
     ("msgpack: nulls", |n| [b"\x81\xa3log\xdd".as_slice(), &(n as u32).to_be_bytes(), &vec![0xc0; n]].concat()),
     ("msgpack: arrays in arrays", |n| [b"\x81\xa3log".as_slice(), &vec![0x91; n]].concat()),
+    ("msgpack: arrays that claim more than there is", |n| {
+        [b"\x81\xa3log".as_slice(), &b"\xdd\xff\xff\xff\xff".repeat(n / 5)].concat()
+    }),
+    ("msgpack: a text that claims more than there is", |n| {
+        [b"\x81\xa3log\xdb\xff\xff\xff\xff".as_slice(), &vec![b'a'; n]].concat()
+    }),
+    ("protobuf: claims more than there is", |n| b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01".repeat(n / 11)),
     ("msgpack: no UTF-8", |n| [b"\x81\xa3log\xdb".as_slice(), &(n as u32).to_be_bytes(), &vec![0xe9; n]].concat()),
 ];
 

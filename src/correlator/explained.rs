@@ -180,6 +180,10 @@ impl Correlator {
             outcome.counts.withheld += 1;
             return;
         }
+        let limits = &self.options.limits;
+        let (failing, candidates) = (incident.members.len(), incident.candidates.len());
+        outcome.counts.shortened_failing += u64::from(failing > limits.failing_in_alert);
+        outcome.counts.shortened_candidates += u64::from(candidates > limits.candidates_in_alert);
         if self.options.explain {
             outcome.explanations.push(self.explained(incident, &alert));
         }

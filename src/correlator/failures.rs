@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::report::Match;
 use crate::time::Timestamp;
 
-use super::inventory::{PodKey, evict_oldest};
+use super::fairness::{self, Tenant};
+use super::inventory::PodKey;
 
 /// What one rule saw on one pod or node.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -29,27 +30,37 @@ impl RuleStat {
         RuleStat { matches: 0, first: at, last: at, captures: Captures::new(), sample: None }
     }
 
-    fn add(&mut self, matched: &Match, count: u64, capture_values: usize) {
+    fn add(&mut self, matched: &Match, count: u64) {
         self.matches += count;
         self.first = self.first.min(matched.time);
         self.last = self.last.max(matched.time);
-        for (name, value) in &matched.captures {
-            add_capture(&mut self.captures, name, value, count, capture_values);
-        }
+    }
+
+    /// Returns how many values had no room.
+    fn add_details(&mut self, matched: &Match, count: u64, capture_values: usize) -> u64 {
         if self.sample.is_none() {
             self.sample.clone_from(&matched.sample);
         }
+        let added = matched.captures.iter().map(|(name, value)| {
+            let has_room = add_capture(&mut self.captures, name, value, count, capture_values);
+            u64::from(!has_room)
+        });
+        added.sum()
     }
 }
 
-/// Counts a value; a new one beyond the bound is dropped.
-pub fn add_capture(captures: &mut Captures, name: &Arc<str>, value: &str, count: u64, bound: usize) {
+/// Counts a value; a new one beyond the bound is dropped. Returns whether it has been counted.
+pub fn add_capture(captures: &mut Captures, name: &Arc<str>, value: &str, count: u64, bound: usize) -> bool {
     let values = captures.entry(Arc::clone(name)).or_default();
     if let Some(seen) = values.get_mut(value) {
         *seen += count;
-    } else if values.len() < bound {
+        return true;
+    }
+    let has_room = values.len() < bound;
+    if has_room {
         values.insert(value.to_owned(), count);
     }
+    has_room
 }
 
 /// A pod that matched rules that accuse pods, or a node under rules that accuse nodes.
@@ -178,7 +189,16 @@ pub struct Failures {
     onsets: BTreeMap<Arc<str>, VecDeque<Timestamp>>,
     #[serde(skip)]
     pub evicted: u64,
+    /// Values of captures, and onsets, for which there was no room.
+    #[serde(skip)]
+    pub captures_left_out: u64,
+    #[serde(skip)]
+    pub onsets_forgotten: u64,
 }
+
+/// Of so many signatures of one pod or node the sample and the captures are kept; of further ones only how often and when.
+/// A pod has one or two; one that matches whatever there is must not take up memory for all of it.
+const DETAILED_RULES: usize = 8;
 
 /// Onsets that are remembered per rule, and for how long.
 const ONSETS: usize = 256;
@@ -187,7 +207,6 @@ pub const ONSET_MEMORY: Duration = Duration::from_secs(3600);
 /// Bounds that [`Failures::add_pod`] and [`Failures::add_node`] keep.
 #[derive(Clone, Copy)]
 pub struct Bounds {
-    pub subjects: usize,
     pub capture_values: usize,
     /// After so long without a match a pod has recovered, and fails anew if it does.
     pub recovered_after: Duration,
@@ -196,28 +215,37 @@ pub struct Bounds {
 }
 
 impl Failures {
-    /// `started` is the newest start of a container of the pod.
+    /// `started` is the newest start of a container of the pod. [`Failures::keep`] keeps the bound.
     pub fn add_pod(&mut self, pod: &PodKey, matched: &Match, count: u64, started: Option<Timestamp>, bounds: Bounds) {
         if let Some(failing) = self.pods.get_mut(pod) {
             failing.relapse(matched.time, started, bounds.recovered_after);
         }
-        if add(&mut self.pods, pod, matched, count, bounds) {
+        let added = add(&mut self.pods, pod, matched, count, bounds);
+        self.captures_left_out += added.captures_left_out;
+        if added.is_news {
             let onsets = self.onsets.entry(Arc::clone(&matched.rule)).or_default();
             onsets.push_back(matched.time);
             if onsets.len() > ONSETS {
                 onsets.pop_front();
+                self.onsets_forgotten += 1;
             }
-        }
-        if self.pods.len() > bounds.subjects {
-            self.evicted += evict_oldest(&mut self.pods, |failing| failing.last);
         }
     }
 
     pub fn add_node(&mut self, node: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) {
-        add(&mut self.nodes, node, matched, count, bounds);
-        if self.nodes.len() > bounds.subjects {
-            self.evicted += evict_oldest(&mut self.nodes, |failing| failing.last);
+        self.captures_left_out += add(&mut self.nodes, node, matched, count, bounds).captures_left_out;
+    }
+
+    /// Lets go of pods and nodes beyond so many of each. Returns whether pods had to go.
+    pub fn keep(&mut self, most: usize, tenant_of_node: impl Fn(&str) -> Option<Tenant>) -> bool {
+        if self.nodes.len() > most {
+            self.evicted += fairness::evict(&mut self.nodes, |node, _| tenant_of_node(node), |failing| failing.last);
         }
+        let is_full = self.pods.len() > most;
+        if is_full {
+            self.evicted += fairness::evict(&mut self.pods, |pod, _| Some(Tenant::of_pod(pod)), |failing| failing.last);
+        }
+        is_full
     }
 
     /// How many pods began to match the rule from `from` on and before `to`.
@@ -249,8 +277,14 @@ impl Failures {
     }
 }
 
-/// Returns whether this rule is news of the pod or node.
-fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) -> bool {
+/// What a match led to.
+struct Added {
+    /// The rule is news of the pod or node.
+    is_news: bool,
+    captures_left_out: u64,
+}
+
+fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, count: u64, bounds: Bounds) -> Added {
     let at = matched.time;
     let failing = map.entry(Arc::clone(key)).or_insert_with(|| Failing::new(at));
     let gap = at.since(failing.last);
@@ -263,7 +297,14 @@ fn add(map: &mut BTreeMap<Arc<str>, Failing>, key: &Arc<str>, matched: &Match, c
     failing.last = failing.last.max(at);
     failing.matches += count;
     let is_news = !failing.rules.contains_key(&matched.rule);
+    let has_room = failing.rules.len() < DETAILED_RULES;
     let stat = failing.rules.entry(Arc::clone(&matched.rule)).or_insert_with(|| RuleStat::new(at));
-    stat.add(matched, count, bounds.capture_values);
-    is_news
+    stat.add(matched, count);
+    // What had room once has it still: something is known of it.
+    let is_detailed = has_room || stat.sample.is_some() || !stat.captures.is_empty();
+    let captures_left_out = match is_detailed {
+        true => stat.add_details(matched, count, bounds.capture_values),
+        false => matched.captures.len() as u64,
+    };
+    Added { is_news, captures_left_out }
 }

@@ -1,5 +1,6 @@
 //! What is known of a cluster's pods and nodes, learnt from the records alone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::report::{self, ChangeKind};
 use crate::time::Timestamp;
 
 use super::Limits;
+use super::fairness::{self, Tenant};
 use super::heard::{self, Heard};
 
 /// `namespace/name`. Names, not uids: a log shipper may know the one and the events the other.
@@ -79,6 +81,36 @@ pub struct NodeFacts {
     /// Cordoned or removed: what happens there is somebody's doing.
     pub leaving: Option<Timestamp>,
     pub removed: Option<Timestamp>,
+    /// The namespace whose pods named it first.
+    named_by: Option<Tenant>,
+    /// Pods of a second namespace named it too, or an event is about it: no tenant made it up.
+    vouched: bool,
+}
+
+impl NodeFacts {
+    fn vouch(&mut self, word: Word) {
+        match word {
+            Word::OfTenant(tenant) => match self.named_by {
+                None | Some(Tenant::NOBODY) => self.named_by = Some(tenant),
+                Some(first) => self.vouched |= first != tenant && tenant != Tenant::NOBODY,
+            },
+            Word::AboutNode => self.vouched = true,
+        }
+    }
+
+    /// On whose account it is, while nobody else vouches for it.
+    pub fn tenant(&self) -> Option<Tenant> {
+        self.named_by.filter(|_| !self.vouched)
+    }
+}
+
+/// Who says that a node is there.
+#[derive(Clone, Copy, Debug)]
+pub enum Word {
+    /// A record of one of its pods, or of nobody known.
+    OfTenant(Tenant),
+    /// An event that is about the node itself.
+    AboutNode,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,20 +136,32 @@ pub struct Inventory {
 /// Workloads, nodes and images, each kept once however many reports name it: a third of the memory, and two pods that
 /// have one in common are seen to at a glance.
 #[derive(Clone, Debug, Default)]
-struct Names(BTreeSet<Arc<str>>);
+struct Names {
+    known: BTreeSet<Arc<str>>,
+    /// With so many of them it is time to look which are used.
+    enough: usize,
+}
+
+/// Fewer names are not worth a look.
+const FEW_NAMES: usize = 1024;
 
 impl Names {
     fn shared(&mut self, name: &Arc<str>) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
+        if let Some(known) = self.known.get(name) {
             return Arc::clone(known);
         }
-        self.0.insert(Arc::clone(name));
+        if self.known.len() >= self.enough.max(FEW_NAMES) {
+            self.forget_unused();
+        }
+        self.known.insert(Arc::clone(name));
         Arc::clone(name)
     }
 
-    /// Nothing is decided by who else holds a name: one that comes back is kept anew.
+    /// Nothing is decided by who else holds a name: one that comes back is kept anew. There are never more than twice as
+    /// many as pods use.
     fn forget_unused(&mut self) {
-        self.0.retain(|name| Arc::strong_count(name) > 1);
+        self.known.retain(|name| Arc::strong_count(name) > 1);
+        self.enough = 2 * self.known.len();
     }
 }
 
@@ -134,6 +178,11 @@ impl Inventory {
             evicted_pods: 0,
             evicted_nodes: 0,
         }
+    }
+
+    #[cfg(test)]
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// For a state that was saved: settings are not part of it, and names are to be shared again.
@@ -159,7 +208,7 @@ impl Inventory {
 
     fn note(&mut self, pod: &report::Pod, first: Timestamp, last: Timestamp, logged: Option<Timestamp>) -> PodKey {
         if let Some(node) = &pod.node {
-            self.saw_node(node, last);
+            self.saw_node(node, last, Word::OfTenant(Tenant::named(&pod.namespace)));
             if logged.is_some() {
                 self.heard_node(node, last);
             }
@@ -169,9 +218,12 @@ impl Inventory {
             }
         }
         self.newest = self.newest.max(last);
-        let key = pod_key(&pod.namespace, &pod.name);
         let names = &mut self.names;
-        let known = self.pods.entry(Arc::clone(&key)).or_insert_with(|| PodFacts::new(pod, first, names));
+        // One key for all that is known of a pod.
+        let (key, known) = match self.pods.entry(pod_key(&pod.namespace, &pod.name)) {
+            Entry::Occupied(known) => (Arc::clone(known.key()), known.into_mut()),
+            Entry::Vacant(place) => (Arc::clone(place.key()), place.insert(PodFacts::new(pod, first, names))),
+        };
         let reborn = matches!((&known.uid, &pod.uid), (Some(old), Some(new)) if old != new);
         let is_newest = last >= known.heard.to;
         if reborn && is_newest {
@@ -194,14 +246,15 @@ impl Inventory {
         key
     }
 
-    pub fn saw_node(&mut self, node: &Arc<str>, at: Timestamp) {
+    pub fn saw_node(&mut self, node: &Arc<str>, at: Timestamp, word: Word) {
         let known = self
             .nodes
             .entry(Arc::clone(node))
             .or_insert_with(|| NodeFacts { pool: names::node_pool(node).map(Into::into), ..NodeFacts::default() });
         known.last_seen = known.last_seen.max(at);
+        known.vouch(word);
         if self.nodes.len() > self.limits.nodes {
-            self.evicted_nodes += evict_oldest(&mut self.nodes, |node| node.last_seen);
+            self.evicted_nodes += fairness::evict(&mut self.nodes, |_, node| node.tenant(), |node| node.last_seen);
         }
     }
 
@@ -232,7 +285,7 @@ impl Inventory {
 
     pub fn change_node(&mut self, node: &Arc<str>, kind: ChangeKind, at: Timestamp) {
         self.sees_events = true;
-        self.saw_node(node, at);
+        self.saw_node(node, at, Word::AboutNode);
         let Some(known) = self.nodes.get_mut(node) else { return };
         match kind {
             ChangeKind::NodeNotReady => known.not_ready = Some(at),
@@ -255,6 +308,11 @@ impl Inventory {
         now.min(self.newest)
     }
 
+    /// On whose account a node is; `None`: somebody vouches for it, or it is not known.
+    pub fn tenant_of_node(&self, node: &str) -> Option<Tenant> {
+        self.nodes.get(node)?.tenant()
+    }
+
     pub fn pool_of(&self, node: &str) -> Option<&Arc<str>> {
         self.nodes.get(node)?.pool.as_ref()
     }
@@ -269,7 +327,8 @@ impl Inventory {
 
     fn bound_pods(&mut self) {
         if self.pods.len() > self.limits.pods {
-            self.evicted_pods += evict_oldest(&mut self.pods, |pod| pod.heard.to);
+            self.evicted_pods +=
+                fairness::evict(&mut self.pods, |key, _| Some(Tenant::of_pod(key)), |pod| pod.heard.to);
             self.names.forget_unused();
         }
     }
@@ -281,24 +340,6 @@ fn replace(known: &mut Option<Arc<str>>, newer: &Option<Arc<str>>, keep: impl Fn
     {
         *known = Some(keep(newer));
     }
-}
-
-/// Removes the sixteenth that has been silent the longest, so that one eviction pays for many insertions.
-pub fn evict_oldest<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, age: impl Fn(&V) -> Timestamp) -> u64 {
-    let mut ages: Vec<Timestamp> = map.values().map(&age).collect();
-    let cut = (ages.len() / 16).min(ages.len().saturating_sub(1));
-    if ages.is_empty() {
-        return 0;
-    }
-    let (_, threshold, _) = ages.select_nth_unstable(cut);
-    let threshold = *threshold;
-    let (before, mut budget) = (map.len(), cut + 1);
-    map.retain(|_, value| {
-        let evict = budget > 0 && age(value) <= threshold;
-        budget -= usize::from(evict);
-        !evict
-    });
-    (before - map.len()) as u64
 }
 
 #[cfg(test)]

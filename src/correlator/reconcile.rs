@@ -201,12 +201,13 @@ impl Correlator {
         let confirmed = sure && self.is_known(now) && self.is_whole(now);
         let pods = self.exposed(&explanation.failing, now);
         let key = dedup_key(&self.cluster, &best.suspect);
+        let most = self.options.limits.failing_pods;
         if let Some(incident) = self.incidents.get_mut(&key) {
             update(incident, explanation, confirmed);
             if incident.best == *best {
                 incident.grounds.clone_from(grounds);
             }
-            return join(incident, pods, &self.failures);
+            return join(incident, pods, &mut self.failures, most);
         }
         let (told, untold): (Vec<_>, Vec<_>) = pods.iter().cloned().partition(|pod| self.is_told(pod));
         if untold.is_empty() || !confirmed && !told.is_empty() {
@@ -244,11 +245,12 @@ impl Correlator {
     }
 
     fn join_covering(&mut self, pods: Vec<Exposed>) {
+        let most = self.options.limits.failing_pods;
         for pod in pods {
             let mut confirmed = self.incidents.iter().filter(|(_, incident)| incident.is_confirmed());
             let covering = confirmed.find(|(_, incident)| self.belongs(incident, &pod)).map(|(key, _)| key.clone());
             if let Some(incident) = covering.and_then(|key| self.incidents.get_mut(&key)) {
-                join(incident, vec![pod], &self.failures);
+                join(incident, vec![pod], &mut self.failures, most);
             }
         }
     }
@@ -274,13 +276,9 @@ impl Correlator {
     }
 
     fn open(&mut self, found: &Found, confirmed: bool, pods: Vec<Exposed>, now: Timestamp, outcome: &mut Outcome) {
-        // Pushing out an open one would only make it open again.
-        if self.incidents.len() >= self.options.limits.incidents.max(1) {
-            outcome.counts.untold_incidents += 1;
-            return;
-        }
         let explanation = &found.explanation;
         let best = &explanation.best;
+        let most = self.options.limits.failing_pods;
         let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, found.onset, now);
         incident.grounds.clone_from(&found.grounds);
         incident.is_untold = self.is_long_ago(now);
@@ -295,7 +293,11 @@ impl Correlator {
         if !confirmed && !self.is_whole(now) {
             incident.notes.push(RECORDS_LOST.to_owned());
         }
-        join(&mut incident, pods, &self.failures);
+        join(&mut incident, pods, &mut self.failures, most);
+        if !self.has_room_for(&incident) {
+            outcome.counts.untold_incidents += 1;
+            return;
+        }
         self.supersede(&incident, explanation, now, outcome);
         incident.severity = self.incident_severity(&incident);
         incident.mark_told(now);
@@ -414,8 +416,13 @@ fn update(incident: &mut Incident, explanation: &Explanation, confirmed: bool) {
     }
 }
 
-fn join(incident: &mut Incident, pods: Vec<Exposed>, failures: &Failures) {
+/// Pods beyond the bound are part of it all the same, but nobody keeps account of them.
+fn join(incident: &mut Incident, pods: Vec<Exposed>, failures: &mut Failures, most: usize) {
     for pod in pods {
+        if incident.members.len() >= most && !incident.members.contains_key(&pod.pod) {
+            failures.evicted += 1;
+            continue;
+        }
         if let Some(failing) = failures.pods.get(&pod.pod) {
             incident.rules.extend(failing.rules.keys().cloned());
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Spoken;
 use super::failures::Failures;
 use super::incident::Incident;
 use super::inventory::Inventory;
@@ -22,7 +23,7 @@ use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
 /// To be raised whenever a type that is part of the state changes. `tests/snapshots.rs` tells when it was forgotten.
-pub const LAYOUT: u16 = 3;
+pub const LAYOUT: u16 = 4;
 
 /// Why bytes are no state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -49,6 +50,7 @@ struct Saved<'a> {
     windows: Cow<'a, BTreeMap<WindowKey, SlidingWindow>>,
     event_counts: Cow<'a, BTreeMap<EventKey, EventSeen>>,
     incidents: Cow<'a, BTreeMap<String, Incident>>,
+    spoken: Spoken,
     began: Option<Timestamp>,
     beginning: Beginning,
     evaluated: Option<Timestamp>,
@@ -69,6 +71,7 @@ impl Correlator {
             windows: Cow::Borrowed(&self.windows),
             event_counts: Cow::Borrowed(&self.event_counts),
             incidents: Cow::Borrowed(&self.incidents),
+            spoken: self.spoken,
             began: self.began,
             beginning: self.beginning,
             evaluated: self.evaluated,
@@ -95,6 +98,7 @@ impl Correlator {
         correlator.windows = saved.windows.into_owned();
         correlator.event_counts = saved.event_counts.into_owned();
         correlator.incidents = saved.incidents.into_owned();
+        correlator.spoken = saved.spoken;
         correlator.began = saved.began;
         correlator.beginning = saved.beginning;
         correlator.evaluated = saved.evaluated;

@@ -6,6 +6,7 @@ use crate::record::Partition;
 use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
 mod backlog;
+mod bounds;
 mod explained;
 mod gaps;
 mod noise;
@@ -510,20 +511,4 @@ fn late_matches_count_while_their_window_lasts() {
     }
     assert_eq!((cluster.counts.late, cluster.counts.too_old), (1, 1));
     assert_eq!(cluster.correlator.sizes().failing_pods, 1);
-}
-
-#[test]
-fn pods_beyond_the_bound_push_out_the_longest_silent() {
-    let mut cluster = Cluster::new();
-    cluster.correlator.inventory = Inventory::new(Limits { pods: 32, ..Limits::default() });
-    for wave in 0..20 {
-        cluster.running.clear();
-        for n in 0..8 {
-            cluster.start(&format!("w{wave}-{n}"), "n1");
-        }
-        cluster.run(1);
-        assert!(cluster.correlator.sizes().pods <= 32);
-    }
-    assert!(cluster.counts.evicted_pods > 0);
-    assert!(cluster.correlator.inventory.pods.contains_key("shop/w19-0-n1"), "the newest stay");
 }

@@ -78,6 +78,18 @@ impl SlidingWindow {
         }
     }
 
+    /// Forgets pods, though not that they matched.
+    pub fn retain_pods(&mut self, keep: impl Fn(&Arc<str>) -> bool) {
+        self.panes.iter_mut().for_each(|pane| pane.pods.retain(|pod, _| keep(pod)));
+    }
+
+    /// The end of the newest match's pane, to the slide.
+    pub fn newest(&self, slide: Duration) -> Timestamp {
+        let slide = i64::try_from(slide.as_millis()).unwrap_or(i64::MAX);
+        let last = self.panes.back().map_or(0, |pane| pane.index);
+        Timestamp::from_millis(last.saturating_add(1).saturating_mul(slide))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.panes.is_empty()
     }

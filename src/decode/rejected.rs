@@ -43,6 +43,8 @@ pub enum Reason {
     NoMessage,
     /// Not the shape of its format.
     UnknownShape,
+    /// It brought a defect of faultline's to light.
+    Defect,
 }
 
 impl Reason {
@@ -56,6 +58,7 @@ impl Reason {
         Reason::AuditRecord,
         Reason::NoMessage,
         Reason::UnknownShape,
+        Reason::Defect,
     ];
 
     /// Kebab-case, for headers and metric labels.
@@ -70,6 +73,7 @@ impl Reason {
             Reason::AuditRecord => "audit-record",
             Reason::NoMessage => "no-message",
             Reason::UnknownShape => "unknown-shape",
+            Reason::Defect => "defect",
         }
     }
 }

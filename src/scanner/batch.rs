@@ -13,9 +13,12 @@ use super::Limits;
 use super::matcher::{Hit, Matcher, Scratch};
 
 /// Kubernetes names have at most this many characters; longer ones are cut, whoever wrote them.
-const NAME_BYTES: usize = 253;
+pub(super) const NAME_BYTES: usize = 253;
 /// The same for images: registry, path, tag and digest.
 const IMAGE_BYTES: usize = 512;
+
+/// A report may become so many times as full of samples as makes it go, by a single record.
+const MAX_OVERFLOW: usize = 10;
 
 #[derive(Default)]
 pub(super) struct Batch {
@@ -70,10 +73,17 @@ impl Batch {
     }
 
     pub fn is_full(&self, limits: &Limits) -> bool {
+        self.is_full_of_matches(limits) || self.is_full_of_pods(limits)
+    }
+
+    pub fn is_full_of_matches(&self, limits: &Limits) -> bool {
         self.matches.len() >= limits.matches_per_report
             || self.changes.len() >= limits.matches_per_report
-            || self.pods.len() >= limits.pods_per_report
-            || self.sample_bytes >= limits.matches_per_report.saturating_mul(100)
+            || self.sample_bytes >= enough_samples(limits)
+    }
+
+    pub fn is_full_of_pods(&self, limits: &Limits) -> bool {
+        self.pods.len() >= limits.pods_per_report
     }
 
     /// Adds an entry and what matches it; returns how many rules did.
@@ -142,8 +152,11 @@ impl Batch {
         presence.records = presence.records.saturating_add(1);
     }
 
-    /// The first message of a rule and pod, cut.
+    /// The first message of a rule and pod, cut. A single record may hold so many entries that there is no end of them.
     fn sample(&mut self, hit: &Hit<'_, '_>, pod: Option<u32>, message: &str, limits: &Limits) -> Option<String> {
+        if self.sample_bytes >= enough_samples(limits).saturating_mul(MAX_OVERFLOW) {
+            return None;
+        }
         self.sampled.insert((hit.index, pod)).then(|| {
             let sample = clip(message, limits.sample_bytes).to_owned();
             self.sample_bytes += sample.len();
@@ -256,6 +269,11 @@ impl Batch {
     }
 }
 
+/// Bytes of samples that make a report full.
+fn enough_samples(limits: &Limits) -> usize {
+    limits.matches_per_report.saturating_mul(100)
+}
+
 /// The pod of a log line, described as it would be in a report.
 pub(super) fn log_pod(log: &LogEntry<'_>) -> Option<Pod> {
     let mut batch = Batch::default();
@@ -309,7 +327,7 @@ fn node_change(event: &KubeEvent<'_>) -> Option<ChangeKind> {
 }
 
 /// At most `bytes` of the text, cut on a character.
-fn clip(text: &str, bytes: usize) -> &str {
+pub(super) fn clip(text: &str, bytes: usize) -> &str {
     if text.len() <= bytes {
         return text;
     }

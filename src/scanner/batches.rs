@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::Limits;
+use super::batch::{Batch, NAME_BYTES, clip};
 
 /// A cluster that brought something in so many flushes is one that goes on, and not easily let go.
 const STANDING_FLUSHES: u32 = 3;
@@ -54,6 +55,7 @@ impl Batches {
     /// The batch of a cluster. With `most` of them a new one takes the place of one that is silent, or else counts as the
     /// default one: names that nobody uses for long cannot keep out others, nor can ever new ones push out those in use.
     pub fn of(&mut self, cluster: Option<&str>, most: usize) -> &mut Batch {
+        let cluster = cluster.map(|named| clip(named, NAME_BYTES));
         let Some(named) = cluster.filter(|named| **named != *self.default.0) else { return &mut self.default.1 };
         if !self.others.contains_key(named) {
             let is_full = self.others.len() + 1 >= most;
@@ -84,6 +86,14 @@ impl Batches {
 
     pub fn all(&self) -> impl Iterator<Item = &Batch> {
         std::iter::once(&self.default.1).chain(self.others.values().map(|known| &known.batch))
+    }
+
+    /// Notes which of the bounds made reports full, those of this flush.
+    pub fn count_full(&self, limits: &Limits) -> (u64, u64) {
+        let (matches, pods): (Vec<bool>, Vec<bool>) =
+            self.all().map(|batch| (batch.is_full_of_matches(limits), batch.is_full_of_pods(limits))).unzip();
+        let count = |full: Vec<bool>| full.into_iter().filter(|full| *full).count() as u64;
+        (count(matches), count(pods))
     }
 
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Batch> {

@@ -5,6 +5,7 @@
 //! most one line of a container that was about to write the rest of it.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use crate::record::{LogEntry, Source};
 use crate::time::Timestamp;
@@ -15,7 +16,19 @@ use super::Limits;
 #[derive(Default)]
 pub(super) struct Joiner {
     open: Vec<Open>,
+    hits: Hits,
 }
+
+/// How often a bound let a line go as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Hits {
+    pub open_lines: u64,
+    pub join_within: u64,
+    pub joined_bytes: u64,
+}
+
+/// A line whose writer takes more to name is not held: names are not what lines are bounded by.
+const MAX_NAMES_BYTES: usize = 8 << 10;
 
 /// A line of which parts have come.
 struct Open {
@@ -52,12 +65,21 @@ impl Joiner {
         self.expire(slot, at, limits, cuts);
         match self.open.iter().position(|open| open.slot == slot && same_stream(&open.line, &log)) {
             Some(index) => self.go_on(index, log, limits),
-            None if log.partial && log.message.len() < limits.joined_bytes => {
+            None if !log.partial || limits.joined_bytes == 0 => Some(Line::AsItCame(log)),
+            None if log.message.len() >= limits.joined_bytes || names_bytes(&log) > MAX_NAMES_BYTES => {
+                self.hits.joined_bytes += 1;
+                Some(Line::AsItCame(log))
+            }
+            None => {
                 self.begin(slot, at, log, limits, cuts);
                 None
             }
-            None => Some(Line::AsItCame(log)),
         }
+    }
+
+    /// Since the last call.
+    pub fn take_hits(&mut self) -> Hits {
+        std::mem::take(&mut self.hits)
     }
 
     /// Whether a whole line of this writer would be joined with what is held, or let something go.
@@ -73,27 +95,48 @@ impl Joiner {
         if goes_on {
             return None;
         }
+        self.hits.joined_bytes += u64::from(log.partial);
         let message = Cow::Owned(self.open.remove(index).line.message.into_owned());
         Some(Line::Joined(LogEntry { message, ..log }))
     }
 
     fn begin(&mut self, slot: usize, began: Timestamp, log: LogEntry<'_>, limits: &Limits, cuts: &mut Vec<Cut>) {
         if self.open.len() >= limits.open_lines.max(1) {
-            cuts.push(self.open.remove(0).line);
+            self.hits.open_lines += 1;
+            cuts.push(self.open.remove(self.most_crowding()).line);
         }
         self.open.push(Open { slot, began, line: log.into_owned() });
+    }
+
+    /// The oldest line of the pod that has most of them open, so that others are not pushed out by it.
+    fn most_crowding(&self) -> usize {
+        let mut by_pod: Vec<((&Option<_>, &Option<_>), usize)> =
+            self.open.iter().map(|open| &open.line.source).map(|pod| (&pod.namespace, &pod.pod)).zip(0..).collect();
+        by_pod.sort_unstable();
+        let most = by_pod.chunk_by(|a, b| a.0 == b.0).max_by_key(|of_one| (of_one.len(), Reverse(of_one[0].1)));
+        most.map_or(0, |of_one| of_one[0].1)
     }
 
     /// Gives up on lines of the partition that wait for longer than anybody takes to write one.
     fn expire(&mut self, slot: usize, now: Timestamp, limits: &Limits, cuts: &mut Vec<Cut>) {
         let is_old = |open: &Open| open.slot == slot && now.since(open.began) > limits.join_within;
+        let before = cuts.len();
         cuts.extend(self.open.extract_if(.., |open| is_old(open)).map(|open| open.line));
+        self.hits.join_within += (cuts.len() - before) as u64;
     }
 
     /// Everything held of a partition, for its end.
     pub fn take(&mut self, slot: usize) -> Vec<Cut> {
         self.open.extract_if(.., |open| open.slot == slot).map(|open| open.line).collect()
     }
+}
+
+fn names_bytes(log: &LogEntry<'_>) -> usize {
+    let source = &log.source;
+    let names = [&source.node, &source.namespace, &source.pod, &source.pod_uid, &source.container, &source.image];
+    let owner = source.owner.as_ref().map_or(0, |owner| owner.kind.len() + owner.name.len());
+    let others = [&source.node_pool, &log.cluster];
+    names.into_iter().chain(others).flatten().map(|name| name.len()).sum::<usize>() + owner
 }
 
 fn same_stream(a: &LogEntry<'_>, b: &LogEntry<'_>) -> bool {
@@ -177,6 +220,30 @@ mod tests {
         }
         assert_eq!(offer(&mut joiner, 0, AT, entry("c", "c", true)), (None, vec!["a".to_owned()]));
         assert_eq!(offer(&mut joiner, 0, AT, entry("b", "b", false)), whole("bb"));
+    }
+
+    #[test]
+    fn a_pod_that_opens_many_lines_pushes_out_its_own() {
+        let mut joiner = Joiner::default();
+        offer(&mut joiner, 0, AT, entry("quiet", "q", true));
+        let stderr = |message| LogEntry { stream: Some(Stream::Stderr), ..entry("loud", message, true) };
+        let wide = Limits { open_lines: 3, ..limits() };
+        let mut offer = |log: LogEntry<'static>| {
+            let mut cuts = Vec::new();
+            joiner.offer(0, AT, log, &wide, &mut cuts);
+            cuts.into_iter().map(|cut| cut.message.into_owned()).collect::<Vec<_>>()
+        };
+        assert!(offer(entry("loud", "1", true)).is_empty() && offer(stderr("2")).is_empty());
+        assert_eq!(offer(entry("other", "3", true)), ["1"], "though that of the quiet one is older");
+        assert_eq!(joiner.take_hits(), Hits { open_lines: 1, ..Hits::default() });
+    }
+
+    #[test]
+    fn a_writer_with_a_huge_name_is_not_held() {
+        let mut joiner = Joiner::default();
+        let name = "n".repeat(MAX_NAMES_BYTES + 1);
+        assert_eq!(offer(&mut joiner, 0, AT, entry(&name, "part", true)), whole("part"));
+        assert_eq!((joiner.take_hits().joined_bytes, joiner.open.len()), (1, 0));
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl<'s> CorrelateStage<'s> {
         self.paused = paused;
         self.shared.metrics.paused.get_or_create(&LABEL).set(i64::from(paused));
         if paused {
-            self.shared.limit_hit("alerts_in_flight");
+            self.shared.limit_hit(self.work.full());
             warn!("correlating is paused: alerts wait for the broker's acknowledgement");
         } else {
             info!("correlating goes on");

@@ -69,6 +69,11 @@ pub fn of_own<'a>(topic: &'a str, message: &'a OwnedMessage, reason: &str, detai
     letter(topic, &original, reason, detail, most)
 }
 
+/// Whether not all of the record is in its dead letter.
+pub fn is_cut(letter: &Outgoing<'_>, record: &impl Message) -> bool {
+    letter.value.map(<[u8]>::len) < record.payload().map(<[u8]>::len) || letter.key.is_none() && record.key().is_some()
+}
+
 fn letter<'a>(topic: &'a str, record: &Original<'a>, reason: &str, detail: &str, most: usize) -> Outgoing<'a> {
     let partition = record.partition.to_string();
     let offset = record.offset.to_string();

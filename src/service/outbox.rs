@@ -193,9 +193,20 @@ impl<T> Outbox<T> {
 
     /// Whether one more batch may be sealed.
     pub fn has_room(&self) -> bool {
-        self.acks.batches() < self.bounds.batches
-            && self.acks.messages() < self.bounds.messages
-            && self.acks.bytes() < self.bounds.bytes
+        self.full().is_none()
+    }
+
+    /// The limit that is reached, by its name in the configuration.
+    pub fn full(&self) -> Option<&'static str> {
+        if self.acks.batches() >= self.bounds.batches {
+            Some("reports_in_flight")
+        } else if self.acks.messages() >= self.bounds.messages {
+            Some("messages_in_flight")
+        } else if self.acks.bytes() >= self.bounds.bytes {
+            Some("bytes_in_flight")
+        } else {
+            None
+        }
     }
 
     /// Whether at least half of the room is free again: the end of a pause.

@@ -15,6 +15,7 @@ use crate::metrics::{PartitionLabel, StageLabel};
 use crate::record::Partition;
 
 mod continuity;
+mod defect;
 mod work;
 
 use continuity::Due;
@@ -222,7 +223,7 @@ impl<'s> ScanStage<'s> {
         self.work.was_deaf();
         self.shared.metrics.paused.get_or_create(&LABEL).inc_by(if paused { 1 } else { -1 });
         if paused {
-            self.shared.limit_hit("reports_in_flight");
+            self.shared.limit_hit(self.work.full().unwrap_or("reports_in_flight"));
             warn!("reading is paused: reports wait for the broker's acknowledgement");
         } else {
             info!("reading goes on");

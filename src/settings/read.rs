@@ -306,6 +306,7 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     let batch = &mut settings.scanner;
     section.read("record_bytes", &mut batch.record_bytes, |item| item.bytes(1 << 10..=1 << 30));
     section.read("clusters", &mut batch.clusters, |item| item.number(1..=MANY));
+    settings.correlator.limits.clusters = batch.clusters;
     section.read("matches_per_report", &mut batch.matches_per_report, |item| item.number(1..=1_000_000));
     section.read("pods_per_report", &mut batch.pods_per_report, |item| item.number(1..=1_000_000));
     section.read("sample_bytes", &mut batch.sample_bytes, |item| item.bytes(0..=1 << 16));

@@ -3,7 +3,6 @@
 use crate::alert::{Alert, Status};
 use crate::correlator::Counts;
 use crate::kafka::Ticket;
-use crate::metrics::LimitLabel;
 use crate::service::{Shared, wall_clock};
 use crate::time::Timestamp;
 
@@ -35,10 +34,14 @@ pub fn count(shared: &Shared, counts: &Counts) {
         ("nodes", counts.evicted_nodes),
         ("pods", counts.evicted_pods),
         ("failing_pods", counts.evicted_failing_pods),
+        ("event_counts", counts.evicted_event_counts),
+        ("onsets", counts.forgotten_onsets),
+        ("capture_values", counts.left_out_captures),
+        ("clusters", counts.crowded_out_clusters),
         ("incidents", counts.untold_incidents),
+        ("failing_in_alert", counts.shortened_failing),
+        ("candidates_in_alert", counts.shortened_candidates),
     ] {
-        if value > 0 {
-            metrics.limits.get_or_create(&LimitLabel { limit }).inc_by(value);
-        }
+        shared.limit_hits(limit, value);
     }
 }

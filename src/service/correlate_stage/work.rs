@@ -180,7 +180,9 @@ impl<'s> Work<'s> {
                     );
                 }
                 let (topic, most) = (&shared.config.dead_letter.name, shared.config.limits.dead_letter_bytes);
-                self.send(index, dead_letter::of(topic, message, reason, detail, most))
+                let letter = dead_letter::of(topic, message, reason, detail, most);
+                shared.limit_hits("dead_letter_bytes", u64::from(dead_letter::is_cut(&letter, message)));
+                self.send(index, letter)
             }
         }
     }
@@ -339,6 +341,11 @@ impl<'s> Work<'s> {
     pub fn wait_for_room(&mut self, timeout: Duration) -> Result<(), Error> {
         let shared = self.shared;
         Ok(self.outbox.wait_for_room(Instant::now() + timeout, |ticket| measure(shared, ticket))?)
+    }
+
+    /// The limit for which there is no room; a transaction is full of messages.
+    pub fn full(&self) -> &'static str {
+        self.outbox.full().unwrap_or("messages_in_flight")
     }
 
     pub fn has_room(&self) -> bool {

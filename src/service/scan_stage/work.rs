@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Message;
 use rdkafka::message::BorrowedHeaders;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::continuity::{Due, Found};
+use super::defect;
 use crate::decode::Rejected;
 use crate::kafka::{Consumer, FetchState, Outgoing, Producer, RateLimit, raw_headers};
 use crate::metrics::{Count, Metrics, PartitionLabel, ReasonLabel, RuleLabel, TopicLabel};
@@ -84,6 +85,7 @@ impl Counts {
 impl<'s> Work<'s> {
     /// `number` is the thread's, from 0.
     pub fn new(shared: &'s Shared, number: usize, producer: Producer) -> Self {
+        defect::keep_quiet();
         let limits = &shared.config.limits;
         let bounds = Bounds {
             batches: limits.reports_in_flight,
@@ -157,7 +159,9 @@ impl<'s> Work<'s> {
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(record.value.map_or(0, <[u8]>::len) as u64);
         let cluster = reading.cluster_header.as_deref().and_then(|name| header(message.headers(), name));
-        match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
+        let (matcher, slot) = (&self.matcher, reading.slot);
+        let scan = |scanner: &mut Scanner| scanner.scan_from(matcher, slot, &record, cluster);
+        match defect::guarded(&mut self.scanner, scan, |scanner| scanner.abandon(slot, Some(&record))) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
                 reading.counts.skimmed.inc_by(u64::from(scanned.skimmed));
@@ -169,9 +173,6 @@ impl<'s> Work<'s> {
                 }
                 if scanned.was_ahead {
                     self.note_future(message);
-                }
-                if scanned.cut_lines > 0 {
-                    self.shared.limit_hit("open_lines");
                 }
                 Ok(())
             }
@@ -238,7 +239,9 @@ impl<'s> Work<'s> {
         }
         let config = &self.shared.config;
         let most = config.limits.dead_letter_bytes;
-        self.send(dead_letter::of(&config.dead_letter.name, message, reason, &rejected.detail, most))
+        let letter = dead_letter::of(&config.dead_letter.name, message, reason, &rejected.detail, most);
+        self.shared.limit_hits("dead_letter_bytes", u64::from(dead_letter::is_cut(&letter, message)));
+        self.send(letter)
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
@@ -262,14 +265,30 @@ impl<'s> Work<'s> {
 
     /// Gathers what is held back of lines that are not whole, before somebody else reads on.
     pub fn settle(&mut self, partitions: &[Partition]) {
-        for reading in self.owned.iter().filter(|reading| partitions.contains(&reading.owned.partition)) {
-            self.scanner.settle(&self.matcher, reading.slot);
-        }
+        self.let_go(|partition| partitions.contains(partition), Scanner::settle);
     }
 
     pub fn settle_all(&mut self) {
-        for reading in &self.owned {
-            self.scanner.settle(&self.matcher, reading.slot);
+        self.let_go(|_| true, Scanner::settle);
+    }
+
+    fn let_go(&mut self, is_meant: impl Fn(&Partition) -> bool, how: impl Fn(&mut Scanner, &Matcher, Slot)) {
+        for reading in self.owned.iter().filter(|reading| is_meant(&reading.owned.partition)) {
+            let (matcher, slot) = (&self.matcher, reading.slot);
+            let let_go = |scanner: &mut Scanner| {
+                how(scanner, matcher, slot);
+                Ok(())
+            };
+            // The second time there is nothing left that could break it.
+            let mend = |scanner: &mut Scanner| {
+                scanner.abandon(slot, None);
+                how(scanner, matcher, slot);
+            };
+            if let Err(Rejected { reason, detail }) = defect::guarded(&mut self.scanner, let_go, mend) {
+                let label = ReasonLabel { reason: reason.as_str().to_owned() };
+                self.shared.metrics.dead_lettered.get_or_create(&label).inc();
+                error!("lines of {} that were not whole are lost: {reason}: {detail}", reading.owned.partition);
+            }
         }
     }
 
@@ -347,7 +366,16 @@ impl<'s> Work<'s> {
 
     fn count_limits(&mut self) {
         let counts = self.scanner.take_counts();
-        self.shared.limit_hits("clusters", counts.clusters);
+        for (limit, hits) in [
+            ("clusters", counts.clusters),
+            ("open_lines", counts.open_lines),
+            ("join_within", counts.join_within),
+            ("joined_bytes", counts.joined_bytes),
+            ("matches_per_report", counts.matches_per_report),
+            ("pods_per_report", counts.pods_per_report),
+        ] {
+            self.shared.limit_hits(limit, hits);
+        }
     }
 
     /// While nothing can be fetched, nobody knows whether the input is silent.
@@ -431,6 +459,11 @@ impl<'s> Work<'s> {
         self.outbox.has_room()
     }
 
+    /// The limit for which there is no room.
+    pub fn full(&self) -> Option<&'static str> {
+        self.outbox.full()
+    }
+
     /// Whether enough was acknowledged that reading may go on after a pause.
     pub fn is_relaxed(&self) -> bool {
         self.outbox.is_relaxed()
@@ -450,9 +483,7 @@ impl<'s> Work<'s> {
     }
 
     pub fn end_all(&mut self) {
-        for reading in &self.owned {
-            self.scanner.end(&self.matcher, reading.slot);
-        }
+        self.let_go(|_| true, Scanner::end);
     }
 }
 
