@@ -42,6 +42,7 @@ internal_topics: {snapshot_interval: 1s, snapshot_reports: 200}
 limits: {snapshot_chunk_bytes: 4KiB}
 rules: FOLDER/rules
 http: {listen: off}
+alerts: {max_age: off}
 scan: {flush_interval: 100ms, idle_after: 20s}
 ";
 
