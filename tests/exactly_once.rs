@@ -192,3 +192,17 @@ fn without_transactions_what_was_sent_before_a_crash_is_not_sent_again() {
     assert_eq!(metric(&again, "faultline_alerts_total{status=\"firing\",scope=\"node\"}"), 1, "made again: {again}");
     assert_eq!(read_to_mark(&broker.address), got, "and not sent");
 }
+
+#[test]
+fn a_topic_that_is_deleted_is_created_anew_and_nothing_is_lost() {
+    let Some(broker) = broker() else { return };
+    let running = Running::start(exactly_once(&broker.address), founding::rules(), Stages::ALL, false);
+    let metrics = || running.metrics.encode().unwrap();
+    let correlates = |text: String| text.contains("faultline_partitions{stage=\"correlate\"} 2").then_some(());
+    eventually("it correlates", || correlates(metrics()));
+    support::delete_topic(&broker.address, "alerts");
+    play_founding_case(&broker.address);
+    assert_eq!(told(&broker.address).len(), 1);
+    assert!(metric(&metrics(), "faultline_transactions_total{outcome=\"aborted\"}") > 0, "{}", metrics());
+    running.stop().unwrap();
+}

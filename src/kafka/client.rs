@@ -96,12 +96,12 @@ impl Connection {
     /// A producer of transactions that the broker aborts after `timeout`.
     pub(super) fn transactional(&self, id: &str, timeout: Duration) -> ClientConfig {
         let mut config = self.producer();
-        let timeout = timeout.as_millis().to_string();
+        // A message must be given up while its transaction can still be aborted.
+        let message_timeout = timeout * 3 / 4;
         config
             .set("transactional.id", id)
-            .set("transaction.timeout.ms", &timeout)
-            // No longer than its transaction lives.
-            .set("message.timeout.ms", &timeout);
+            .set("transaction.timeout.ms", timeout.as_millis().to_string())
+            .set("message.timeout.ms", message_timeout.as_millis().to_string());
         config
     }
 

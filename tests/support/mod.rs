@@ -23,6 +23,8 @@ use faultline::record::Expect;
 use faultline::ruleset::RuleSet;
 use faultline::scanner;
 use faultline::service::{self, Config, Input, Output, Rules, Shutdown, Stages};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -145,6 +147,13 @@ pub fn create_topics(brokers: &str, topics: &[(&str, i32)]) {
     let cluster = kafka::Cluster::new(&connection, kafka::Link::new(brokers)).expect("a client");
     let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| topic(name, *partitions)).collect();
     cluster.create_missing(&specs, &BTreeMap::new()).expect("topics are created");
+}
+
+pub fn delete_topic(brokers: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = client_config(brokers, "admin").create().expect("a client");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let deleted = runtime.block_on(admin.delete_topics(&[topic], &AdminOptions::new())).expect("an answer");
+    assert_eq!(deleted, [Ok(topic.to_owned())]);
 }
 
 /// A record to produce.

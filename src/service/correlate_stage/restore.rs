@@ -138,6 +138,20 @@ fn read_sent(shared: &Shared, sent: &mut BTreeSet<Sent>) -> Result<bool, Error> 
     Ok(true)
 }
 
+/// Creates what is missing of the topics that faultline writes to: one that was deleted fails every transaction.
+///
+/// # Errors
+/// What waiting does not mend.
+pub fn create_missing(shared: &Shared) -> Result<(), Error> {
+    let Some(existing) = shared.cluster.topics(ASK_TIMEOUT)? else { return Ok(()) };
+    match shared.cluster.create_missing(&shared.config.own_topics(), &existing) {
+        Ok(created) if created.is_empty() => {}
+        Ok(created) => warn!("topics had been deleted, and are created anew: {}", created.join(", ")),
+        Err(error) => warn!("{error}"),
+    }
+    Ok(())
+}
+
 fn partitions_of(shared: &Shared, topic: &str) -> Result<Option<i32>, Error> {
     while shared.keep_trying(&shared.correlate) {
         if let Some(topics) = shared.cluster.topics(ASK_TIMEOUT)? {

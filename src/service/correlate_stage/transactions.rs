@@ -11,7 +11,7 @@ use rdkafka::message::{Headers as _, OwnedHeaders, OwnedMessage};
 use tracing::{info, warn};
 
 use super::measures::measure;
-use super::restore::{ID_HEADER, restore};
+use super::restore::{ID_HEADER, create_missing, restore};
 use super::work::{Correlating, Work};
 use crate::kafka::{self, Consumer, Outgoing, Step, Transaction};
 use crate::metrics::OutcomeLabel;
@@ -285,14 +285,18 @@ impl Work<'_> {
         let Correlating { owned, transacting, .. } = self.owned.remove(index);
         let partition = owned.partition;
         let (transaction, past) = transacting.map(Transacting::into_parts).unwrap_or_default();
+        create_missing(self.shared)?;
         let restored = restore(self.shared, consumer, vec![(partition, transaction)])?;
         if let Some((partition, restored)) = restored.and_then(|mut restored| restored.pop()) {
             let start = restored.start();
-            if let Some(transacting) = &mut self.take(&partition, restored).transacting {
-                transacting.past = Past { repairs: past.repairs + 1, ..past };
+            let sought = consumer.seek(&partition, start, SEEK_TIMEOUT);
+            let Some(transacting) = &mut self.take(&partition, restored).transacting else { return Ok(()) };
+            transacting.past = Past { repairs: past.repairs + 1, ..past };
+            match sought {
+                Ok(()) => info!("{partition}: goes on after the last commit"),
+                // Perhaps the group is taking it away; reports must not be skipped.
+                Err(error) => transacting.fails(Trouble::Replace(Instant::now() + MEND_AFTER), &error),
             }
-            consumer.seek(&partition, start, SEEK_TIMEOUT)?;
-            info!("{partition}: goes on after the last commit");
         }
         Ok(())
     }
