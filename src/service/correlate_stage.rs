@@ -121,7 +121,6 @@ impl<'s> CorrelateStage<'s> {
         self.work.save_if_due()?;
         self.work.seal_if_due();
         self.work.commit_if_due(&self.consumer);
-        self.work.set_refused_aside()?;
         self.work.mend(&self.consumer)?;
         if !self.paused && !self.work.has_room() {
             self.work.wait_for_room(ROOM_WAIT)?;

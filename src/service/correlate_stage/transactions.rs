@@ -273,6 +273,7 @@ impl Work<'_> {
             let Some(transacting) = &mut self.owned[index].transacting else { continue };
             let Some(trouble) = transacting.trouble else { continue };
             if transacting.recover(self.shared, trouble)? {
+                self.set_refused_aside()?;
                 self.begin_again(index, consumer)?;
                 // The others may have moved.
                 break;

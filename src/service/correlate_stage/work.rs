@@ -226,12 +226,14 @@ impl<'s> Work<'s> {
         Ok(())
     }
 
-    /// What the broker will never take goes to the dead-letter topic, so that it holds nothing up.
-    pub fn set_refused_aside(&mut self) -> Result<(), Error> {
+    /// What the broker will never take goes to the dead-letter topic, so that it holds nothing up. Returns whether there
+    /// was any.
+    pub(super) fn set_refused_aside(&mut self) -> Result<bool, Error> {
         let shared = self.shared;
         let of_transactions = self.owned.iter_mut().filter_map(|correlating| correlating.transacting.as_mut());
         let mut refused: Vec<OwnedMessage> = of_transactions.flat_map(Transacting::take_refused).collect();
         refused.extend(self.outbox.take_refused());
+        let are_any = !refused.is_empty();
         for message in refused {
             if message.topic() == shared.config.state.name {
                 self.stop_saving();
@@ -247,7 +249,7 @@ impl<'s> Work<'s> {
             let letter = dead_letter::of_own(topic, &message, reason, &detail, most);
             self.incomplete |= !self.outbox.send(letter, || shared.keep_trying(&shared.correlate))?;
         }
-        Ok(())
+        Ok(are_any)
     }
 
     fn stop_saving(&mut self) {
@@ -321,6 +323,8 @@ impl<'s> Work<'s> {
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         self.outbox.collect(|ticket| measure(shared, ticket))?;
+        // Before its offset is committed.
+        self.set_refused_aside()?;
         shared.metrics.dead_letters_lost.inc_by(self.outbox.take_lost());
         Ok(self.outbox.take_done(|()| ()))
     }
@@ -333,7 +337,14 @@ impl<'s> Work<'s> {
             shared.correlate.beat();
             shared.link.is_up() || !shared.shutdown.is_triggered()
         };
-        self.outbox.wait(Instant::now() + timeout, |ticket| measure(shared, ticket), go_on)?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.outbox.wait(deadline, |ticket| measure(shared, ticket), go_on)?;
+            // What was refused became a dead letter, to be waited for too.
+            if !self.set_refused_aside()? {
+                break;
+            }
+        }
         self.collect()?;
         Ok(self.outbox.all_done())
     }
