@@ -69,7 +69,7 @@ fn scan(count: usize) {
     for (offset, record) in (0..count as i64).zip(records.iter().cycle()) {
         scanner.scan(&matcher, slot, &common::record(offset, &record.value)).expect("chatter is well-formed");
     }
-    assert_eq!(scanner.flush(Timestamp::default()).len(), 1);
+    assert_eq!(scanner.flush(Timestamp::default()).len(), 2, "a report and a heartbeat");
 }
 
 /// All that a run over so many records took.

@@ -204,6 +204,15 @@ pub struct Outcome {
     pub counts: Counts,
 }
 
+impl Outcome {
+    /// What another cluster's correlator made of the same report.
+    pub fn add(&mut self, other: Outcome) {
+        self.alerts.extend(other.alerts);
+        self.explanations.extend(other.explanations);
+        self.counts += other.counts;
+    }
+}
+
 /// For metrics only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
@@ -283,7 +292,8 @@ impl Correlator {
         }
     }
 
-    /// Takes in one report; when it moved the watermark past a slide boundary, the windows are evaluated.
+    /// Takes in one report, or a heartbeat; when it moved the watermark past a slide boundary, the windows are evaluated,
+    /// but not before all of its flush is in: a report of one cluster names only the partitions that brought it something.
     pub fn apply(&mut self, report: &Report) -> Outcome {
         let mut outcome = Outcome::default();
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
@@ -295,11 +305,19 @@ impl Correlator {
         self.take_changes(report, &seen_below);
         self.take_matches(report, &seen_below, &mut outcome.counts);
         self.take_presence(report);
-        self.advance(&mut outcome);
+        if !report.more {
+            self.advance(&mut outcome);
+        }
         outcome.counts.evicted_pods = std::mem::take(&mut self.inventory.evicted_pods);
         outcome.counts.evicted_nodes = std::mem::take(&mut self.inventory.evicted_nodes);
         outcome.counts.evicted_failing_pods = std::mem::take(&mut self.failures.evicted);
         outcome
+    }
+
+    /// Whether nothing is known of the cluster any more: it may be forgotten until something comes again.
+    pub fn is_blank(&self) -> bool {
+        let inventory = &self.inventory;
+        self.is_calm() && self.windows.is_empty() && inventory.pods.is_empty() && inventory.nodes.is_empty()
     }
 
     pub fn sizes(&self) -> Sizes {

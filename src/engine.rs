@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::correlator::{self, Correlator, Counts, Explained};
+use crate::correlator::{self, Correlator, Counts, Explained, Outcome};
 use crate::decode::{Input, Rejected};
 use crate::record::{Partition, Record};
 use crate::report::Report;
@@ -29,6 +29,14 @@ pub struct Flushed {
     /// One for each alert, if they were asked for.
     pub explanations: Vec<Explained>,
     pub counts: Counts,
+}
+
+impl Flushed {
+    fn add(&mut self, outcome: Outcome) {
+        self.alerts.extend(outcome.alerts);
+        self.explanations.extend(outcome.explanations);
+        self.counts += outcome.counts;
+    }
 }
 
 impl Engine {
@@ -69,13 +77,14 @@ impl Engine {
         let reports = self.scanner.flush(Timestamp::default());
         let mut flushed = Flushed::default();
         for report in &reports {
-            let correlator = self.correlators.entry(Arc::clone(&report.cluster)).or_insert_with(|| {
-                Correlator::new(Arc::clone(&report.cluster), Arc::clone(self.matcher.rules()), self.options)
-            });
-            let outcome = correlator.apply(report);
-            flushed.alerts.extend(outcome.alerts);
-            flushed.explanations.extend(outcome.explanations);
-            flushed.counts += outcome.counts;
+            if let Some(cluster) = &report.cluster {
+                let (rules, options) = (self.matcher.rules(), self.options);
+                let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options);
+                let correlator = self.correlators.entry(Arc::clone(cluster)).or_insert_with(new);
+                flushed.add(correlator.apply(report));
+            } else {
+                self.correlators.values_mut().for_each(|correlator| flushed.add(correlator.apply(report)));
+            }
         }
         flushed.reports = reports;
         flushed

@@ -25,7 +25,7 @@ pub use link::Link;
 pub use producer::{Delivery, Outgoing, Producer, Ticket};
 pub use rate_limit::RateLimit;
 pub use reader::{ReadFrom, read_to_end};
-pub use record_queue::Fetched;
+pub use record_queue::{Fetched, raw_headers};
 pub use transaction::{Step, Transaction};
 
 /// What is wrong, in words for the person who runs faultline.

@@ -72,8 +72,10 @@ pub struct Metrics {
     pub bytes: Family<TopicLabel, Count>,
     pub entries: Family<TopicLabel, Count>,
     pub skimmed: Family<TopicLabel, Count>,
+    pub future_records: Count,
     pub matches: Family<RuleLabel, Count>,
     pub dead_lettered: Family<ReasonLabel, Count>,
+    pub dead_letters_lost: Count,
     pub reports: Count,
     pub reports_read: Count,
     pub late: Count,
@@ -111,8 +113,10 @@ impl Default for Metrics {
             bytes: Family::default(),
             entries: Family::default(),
             skimmed: Family::default(),
+            future_records: Count::default(),
             matches: Family::default(),
             dead_lettered: Family::default(),
+            dead_letters_lost: Count::default(),
             reports: Count::default(),
             reports_read: Count::default(),
             late: Count::default(),
@@ -170,8 +174,18 @@ impl Metrics {
             "Input records that held no signature, told without decoding them",
             self.skimmed.clone(),
         );
+        registry.register(
+            "future_records",
+            "Records whose time lay too far in the future to be heeded",
+            self.future_records.clone(),
+        );
         registry.register("matches", "Records that matched a rule", self.matches.clone());
         registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());
+        registry.register(
+            "dead_letters_lost",
+            "Records that the dead-letter topic did not take; the stream went on",
+            self.dead_letters_lost.clone(),
+        );
         registry.register("reports", "Reports that the scan stage wrote", self.reports.clone());
         registry.register_collector(Box::new(self.report_latency.clone()));
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 /// One partition of an input topic; a file of a replay is one too, with the file's name as its topic.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Partition {
     pub topic: Arc<str>,
     pub partition: i32,

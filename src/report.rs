@@ -1,8 +1,10 @@
-//! What the scan stage tells the correlate stage: one [`Report`] per cluster and flush interval.
+//! What the scan stage tells the correlate stage: per flush interval one [`Report`] for each cluster of which something
+//! was read, and a heartbeat for all clusters.
 //!
 //! Reports are the only interface between the two stages. They are several orders of magnitude smaller than the
 //! records that they cover, and they carry every fact and every time that the correlator may use, so that the same
-//! reports always lead to the same alerts. On the wire a report is one JSON object, keyed by cluster.
+//! reports always lead to the same alerts. On the wire a report is one JSON object, keyed by cluster; a heartbeat goes
+//! to every partition of the topic, behind the reports of its flush.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +14,32 @@ use serde::{Deserialize, Serialize};
 use crate::record::Partition;
 use crate::time::Timestamp;
 
-/// The wire version that this build writes and reads.
-pub const VERSION: u16 = 1;
+mod split;
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub use split::Parts;
+
+/// The wire version that this build writes.
+pub const VERSION: u16 = 2;
+/// The oldest that it reads: version 1 had no heartbeats, and every report named all partitions. Such a report is one of
+/// a cluster of which nothing more follows.
+pub const OLDEST_VERSION: u16 = 1;
+
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub version: u16,
-    pub cluster: Arc<str>,
+    /// `None`: a heartbeat, for every cluster whose reports are in the same partition of the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Arc<str>>,
+    /// More of this flush follows, at the latest its heartbeat: event time must not be judged by this report alone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
     /// Which scanner wrote it; for people, never for decisions.
     pub scanner: Arc<str>,
-    /// Counts the reports of that scanner since it started.
+    /// Counts the reports of that scanner since it started; parts of one share its number.
     pub sequence: u64,
     /// The scanner's wall clock when it flushed: for latency measurement only, never for decisions.
     pub flushed_at: Timestamp,
-    /// Every input partition that the scanner owns, whether or not it brought records: a heartbeat has only these.
+    /// The input partitions that brought something of the cluster; in a heartbeat all that the scanner owns.
     pub partitions: Vec<Progress>,
     /// The pods that `presence`, `matches` and `changes` name by index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -38,16 +52,31 @@ pub struct Report {
     pub changes: Vec<Change>,
 }
 
+impl Report {
+    /// The heartbeat that follows: the same without anything but the partitions.
+    pub fn heartbeat(&self) -> Report {
+        Report {
+            version: self.version,
+            scanner: Arc::clone(&self.scanner),
+            sequence: self.sequence + 1,
+            flushed_at: self.flushed_at,
+            partitions: self.partitions.clone(),
+            ..Report::default()
+        }
+    }
+}
+
 /// How far one input partition has been scanned.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     #[serde(flatten)]
     pub partition: Partition,
     /// Offsets `first..next` are covered by this report; equal when it brought nothing.
     pub first: i64,
     pub next: i64,
-    /// Records of this report's cluster within the range, and those of any cluster that could not be decoded.
+    /// Records of this report's cluster within the range; in a heartbeat of all clusters.
     pub records: u64,
+    /// Records that could not be decoded; in heartbeats only.
     pub rejected: u64,
     /// The newest event time seen so far; `None` before the first record with a time.
     pub watermark: Option<Timestamp>,

@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 mod batch;
 mod batches;
+mod dating;
 mod joiner;
 pub mod matcher;
 pub mod naive;
@@ -19,6 +20,7 @@ mod skim;
 
 use batch::Place;
 use batches::Batches;
+use dating::Clock;
 use joiner::{Joiner, Line};
 use matcher::{Matcher, Scratch};
 use skim::{Skimmed, Skimmer};
@@ -38,7 +40,8 @@ pub struct Options {
 pub struct Limits {
     /// Larger values are rejected unread. Bytes.
     pub record_bytes: usize,
-    /// Clusters that records may name; further ones count as the default cluster.
+    /// Clusters that records may name between two flushes; further ones count as the default cluster. A new one takes the
+    /// place of one that has been silent.
     pub clusters: usize,
     /// Matches that a report holds.
     pub matches_per_report: usize,
@@ -52,6 +55,9 @@ pub struct Limits {
     pub open_lines: usize,
     /// How long parts are held, in event time.
     pub join_within: Duration,
+    /// How far an event time may lie ahead of when Kafka says that its record was written, and both ahead of the scanner's
+    /// clock; a time from further in the future is not heeded.
+    pub max_ahead: Duration,
     /// What is kept of writers of records, to tell the next ones without decoding them; then all is learnt anew. Bytes.
     pub known_bytes: usize,
 }
@@ -67,6 +73,7 @@ impl Default for Limits {
             joined_bytes: 256 << 10,
             open_lines: 256,
             join_within: Duration::from_secs(10),
+            max_ahead: Duration::from_secs(600),
             known_bytes: 64 << 20,
         }
     }
@@ -75,9 +82,6 @@ impl Default for Limits {
 /// While a backlog is read, reports still come at least this often in event time, so that the correlator sees pods
 /// and failures in about the order in which they happened.
 const MAX_EVENT_TIME_SPAN: Duration = Duration::from_secs(5);
-
-/// How far an entry's own time may lie ahead of when Kafka says that its record was written.
-const MAX_AHEAD: Duration = Duration::from_secs(3600);
 
 /// One of the partitions that a [`Scanner`] owns; given by [`Scanner::assign`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -90,10 +94,19 @@ pub struct Scanned {
     pub matches: u32,
     /// Lines that a bound on joining parts let go without their rest.
     pub cut_lines: u32,
+    /// It, or Kafka, named a time from the future, which was not heeded.
+    pub was_ahead: bool,
     /// It was not decoded: nothing in it can match.
     pub skimmed: bool,
     /// All known writers were forgotten, to make room for this one.
     pub forgot: bool,
+}
+
+/// For metrics only; what cannot be told record by record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Names of clusters for which there was no room: another one was let go, or the record counted as the default one's.
+    pub clusters: u64,
 }
 
 pub struct Scanner {
@@ -106,13 +119,14 @@ pub struct Scanner {
     batches: Batches,
     scratch: Scratch,
     joiner: Joiner,
+    clock: Clock,
     /// What is known of the writers of an input's records; shared by the partitions whose records are read alike.
     skimmers: Vec<(Input, Skimmer)>,
 }
 
 /// What became of trying to do without decoding.
 enum Skim {
-    Clean,
+    Clean { was_ahead: bool },
     Candidate,
     Unknown,
 }
@@ -142,6 +156,7 @@ impl Scanner {
     pub fn new(options: Options, id: Arc<str>) -> Self {
         let batches = Batches::new(Arc::clone(&options.cluster));
         Scanner {
+            clock: Clock { now: None, max_ahead: options.limits.max_ahead },
             options,
             id,
             sequence: 0,
@@ -151,6 +166,11 @@ impl Scanner {
             joiner: Joiner::default(),
             skimmers: Vec::new(),
         }
+    }
+
+    /// What the wall clock shows: event times are held against it from here on. Without it, only against Kafka's.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.clock.now = Some(now);
     }
 
     /// Starts to own a partition. Owning it already is fine: the slot stays the same.
@@ -234,7 +254,9 @@ impl Scanner {
         owned.cover(record);
         let cluster = cluster.filter(|name| !name.is_empty());
         let is_known = match self.skim(matcher, slot, record, cluster) {
-            Some(Skim::Clean) => return Ok(Scanned { entries: 1, skimmed: true, ..Scanned::default() }),
+            Some(Skim::Clean { was_ahead }) => {
+                return Ok(Scanned { entries: 1, was_ahead, skimmed: true, ..Scanned::default() });
+            }
             Some(Skim::Unknown) => false,
             Some(Skim::Candidate) | None => true,
         };
@@ -246,11 +268,11 @@ impl Scanner {
             .and_then(|()| decode::decode(record, &owned.input, &mut entries));
         if let Err(rejected) = decoded {
             owned.rejected += 1;
-            owned.date_unread(record);
+            owned.date_unread(record, &self.clock);
             return Err(rejected);
         }
         if entries.is_empty() {
-            owned.date_unread(record);
+            owned.date_unread(record, &self.clock);
         }
         let mut scanned = Scanned::default();
         if let (false, [Entry::Log(log)], Some(skimmer), Some(value)) =
@@ -282,7 +304,8 @@ impl Scanner {
             Skimmed::Candidate => return Some(Skim::Candidate),
             Skimmed::Unknown => return Some(Skim::Unknown),
         };
-        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, time) };
+        let (time, was_ahead) = owned.date(record, time, &self.clock);
+        let place = Place { slot: slot.0, offset: record.offset, time };
         if self.joiner.concerns(slot.0, place.time, form.said(), limits) {
             return Some(Skim::Candidate);
         }
@@ -292,13 +315,15 @@ impl Scanner {
         if let Some(pod) = form.pod_in(batch) {
             batch.saw(pod, place.time);
         }
-        Some(Skim::Clean)
+        Some(Skim::Clean { was_ahead })
     }
 
     /// Gathers an entry, or holds it back until the rest of its line comes.
     fn take_in(&mut self, matcher: &Matcher, slot: Slot, record: &Record<'_>, entry: Entry<'_>, scanned: &mut Scanned) {
         let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
-        let place = Place { slot: slot.0, offset: record.offset, time: owned.date(record, entry.time()) };
+        let (time, was_ahead) = owned.date(record, entry.time(), &self.clock);
+        scanned.was_ahead |= was_ahead;
+        let place = Place { slot: slot.0, offset: record.offset, time };
         let mut cuts = Vec::new();
         let entry = match entry {
             Entry::Log(log) => {
@@ -358,39 +383,48 @@ impl Scanner {
         self.slots.get(slot.0)?.as_ref()?.newest
     }
 
-    /// Everything gathered since the last flush, one report per cluster seen so far; at least a heartbeat for each
-    /// while any partition is owned. `now` is written into the reports and decides nothing.
+    /// Everything gathered since the last flush: a report for each cluster that something was read of, in the order of
+    /// their names, and in the end a heartbeat; nothing where no partition is owned. `now` is written into the reports
+    /// and decides nothing.
     pub fn flush(&mut self, now: Timestamp) -> Vec<Report> {
         if self.slots.iter().all(Option::is_none) {
             return Vec::new();
         }
+        let mut records = vec![0; self.slots.len()];
         let mut reports = Vec::new();
         for (cluster, batch) in self.batches.take() {
-            self.sequence += 1;
-            let mut report = Report {
-                version: VERSION,
-                cluster,
-                scanner: Arc::clone(&self.id),
-                sequence: self.sequence,
-                flushed_at: now,
-                partitions: Vec::new(),
-                pods: Vec::new(),
-                presence: Vec::new(),
-                matches: Vec::new(),
-                changes: Vec::new(),
-            };
-            let mut indexes = vec![0u32; self.slots.len()];
+            let mut report = Report { cluster: Some(cluster), more: true, ..self.report(now) };
+            let mut indexes = vec![None; self.slots.len()];
             for (at, owned) in self.slots.iter().enumerate() {
-                let Some(owned) = owned else { continue };
-                indexes[at] = report.partitions.len() as u32;
-                report.partitions.push(owned.progress(batch.records(at)));
+                let Some(owned) = owned.as_ref().filter(|_| batch.records(at) > 0) else { continue };
+                records[at] += batch.records(at);
+                indexes[at] = Some(report.partitions.len() as u32);
+                report.partitions.push(Progress { rejected: 0, ..owned.progress(batch.records(at)) });
             }
-            let revoked = |slot: usize| self.slots.get(slot).is_none_or(Option::is_none);
-            batch.fill(&mut report, &indexes, revoked);
+            batch.fill(&mut report, &indexes);
             reports.push(report);
         }
+        let owned = self.slots.iter().zip(records);
+        let partitions = owned.filter_map(|(owned, records)| Some(owned.as_ref()?.progress(records))).collect();
+        reports.push(Report { partitions, ..self.report(now) });
         self.slots.iter_mut().flatten().for_each(Owned::start_anew);
         reports
+    }
+
+    fn report(&mut self, now: Timestamp) -> Report {
+        self.sequence += 1;
+        Report {
+            version: VERSION,
+            scanner: Arc::clone(&self.id),
+            sequence: self.sequence,
+            flushed_at: now,
+            ..Report::default()
+        }
+    }
+
+    /// What limits did since the last call.
+    pub fn take_counts(&mut self) -> Counts {
+        Counts { clusters: self.batches.take_crowded_out() }
     }
 }
 
@@ -414,24 +448,25 @@ impl Owned {
         self.ended = false;
     }
 
-    /// The entry's event time: its own, else Kafka's, else that of the record before. A time that lies ahead of Kafka's
-    /// is a clock gone wrong: it must not drag the watermark into the future.
-    fn date(&mut self, record: &Record<'_>, own: Option<Timestamp>) -> Timestamp {
-        let plausible = |time: &Timestamp| record.timestamp.is_none_or(|written| time.since(written) <= MAX_AHEAD);
-        let time = own.filter(plausible).or(record.timestamp).or(self.newest).unwrap_or_default();
+    /// The entry's event time: its own, else Kafka's, else that of the record before; and whether one of them was from
+    /// the future.
+    fn date(&mut self, record: &Record<'_>, own: Option<Timestamp>, clock: &Clock) -> (Timestamp, bool) {
+        let dated = clock.date(own, record.timestamp);
+        let time = dated.time.or(self.newest).unwrap_or_default();
         self.advance_to(time);
-        self.written = self.written.max(record.timestamp);
-        time
+        self.written = self.written.max(record.timestamp.and_then(|time| clock.written(Some(time))));
+        (time, dated.was_ahead)
     }
 
     /// A record that says nothing still shows that time goes on: others must not wait for it. By how much the records
     /// were written after each other, not when: what is written now may tell of long ago.
-    fn date_unread(&mut self, record: &Record<'_>) {
-        let passed = record.timestamp.zip(self.written).map(|(now, before)| now.since(before));
+    fn date_unread(&mut self, record: &Record<'_>, clock: &Clock) {
+        let written = record.timestamp.and_then(|time| clock.written(Some(time)));
+        let passed = written.zip(self.written).map(|(now, before)| now.since(before));
         if let (Some(passed), Some(newest)) = (passed, self.newest) {
             self.advance_to(newest.saturating_add(passed));
         }
-        self.written = self.written.max(record.timestamp);
+        self.written = self.written.max(written);
     }
 
     fn advance_to(&mut self, time: Timestamp) {

@@ -269,7 +269,13 @@ impl Shared {
     }
 
     fn limit_hit(&self, limit: &'static str) {
-        self.metrics.limits.get_or_create(&LimitLabel { limit }).inc();
+        self.limit_hits(limit, 1);
+    }
+
+    fn limit_hits(&self, limit: &'static str, hits: u64) {
+        if hits > 0 {
+            self.metrics.limits.get_or_create(&LimitLabel { limit }).inc_by(hits);
+        }
     }
 
     fn running(&self) -> impl Iterator<Item = &Vitals> {

@@ -126,6 +126,9 @@ pub struct Limits {
     /// bound the stage pauses.
     pub messages_in_flight: usize,
     pub bytes_in_flight: usize,
+    /// Bytes of a report and of a dead letter, before compression. Kafka takes 1 MiB by default.
+    pub report_bytes: usize,
+    pub dead_letter_bytes: usize,
     /// What librdkafka holds fetched and not yet processed, and sent and not yet acknowledged. Bytes, per client.
     pub fetch_queue_bytes: usize,
     pub producer_queue_bytes: usize,
@@ -275,6 +278,8 @@ impl Default for Limits {
             reports_in_flight: 64,
             messages_in_flight: 10_000,
             bytes_in_flight: 32 << 20,
+            report_bytes: 900 << 10,
+            dead_letter_bytes: 900 << 10,
             fetch_queue_bytes: 64 << 20,
             producer_queue_bytes: 64 << 20,
             snapshot_chunk_bytes: 512 << 10,

@@ -14,6 +14,7 @@ pub mod snapshot;
 
 #[derive(Default)]
 pub struct Shard {
+    /// In the order of their names, in which a heartbeat goes to them: the same reports, the same order of alerts.
     clusters: BTreeMap<Arc<str>, Correlator>,
 }
 
@@ -31,12 +32,20 @@ impl Shard {
     /// When the value is no report of this version; the state is unchanged.
     pub fn apply(&mut self, value: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Outcome, Unreadable> {
         let report = read(value)?;
-        let correlator = self
-            .clusters
-            .entry(Arc::clone(&report.cluster))
-            .or_insert_with(|| Correlator::new(Arc::clone(&report.cluster), Arc::clone(rules), options));
-        correlator.set_rules(Arc::clone(rules));
-        Ok(correlator.apply(&report))
+        let mut outcome = Outcome::default();
+        let mut apply = |correlator: &mut Correlator| {
+            correlator.set_rules(Arc::clone(rules));
+            outcome.add(correlator.apply(&report));
+        };
+        if let Some(cluster) = &report.cluster {
+            let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options);
+            apply(self.clusters.entry(Arc::clone(cluster)).or_insert_with(new));
+        } else {
+            self.clusters.values_mut().for_each(apply);
+            // Names come from records: those of which nothing is heard any more must not gather.
+            self.clusters.retain(|_, correlator| !correlator.is_blank());
+        }
+        Ok(outcome)
     }
 
     /// The state of every cluster, for [`Shard::restore`].
@@ -76,8 +85,9 @@ fn read(value: &[u8]) -> Result<Report, Unreadable> {
     let unreadable = |error: serde_json::Error| Unreadable { reason: "unreadable-report", detail: error.to_string() };
     // The version first: another version's other fields may be of any shape.
     let Versioned { version } = serde_json::from_slice(value).map_err(unreadable)?;
-    if version != report::VERSION {
-        let detail = format!("version {version}; this faultline reads version {}", report::VERSION);
+    if !(report::OLDEST_VERSION..=report::VERSION).contains(&version) {
+        let (oldest, newest) = (report::OLDEST_VERSION, report::VERSION);
+        let detail = format!("version {version}; this faultline reads versions {oldest} to {newest}");
         return Err(Unreadable { reason: "report-version", detail });
     }
     serde_json::from_slice(value).map_err(unreadable)
@@ -86,21 +96,57 @@ fn read(value: &[u8]) -> Result<Report, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Partition;
+    use crate::report::{Pod, Presence, Progress};
+    use crate::time::Timestamp;
 
     #[test]
-    fn only_reports_of_this_version_are_read() {
+    fn only_reports_of_known_versions_are_read() {
         let cases = [
             (&b"{}"[..], Some("unreadable-report")),
             (b"not json", Some("unreadable-report")),
             (b"{\"version\":99,\"cluster\":7}", Some("report-version")),
             (b"{\"version\":1}", Some("unreadable-report")),
             (br#"{"version":1,"cluster":"c","scanner":"s","sequence":0,"flushed_at":0,"partitions":[]}"#, None),
+            (br#"{"version":2,"cluster":"d","scanner":"s","sequence":0,"flushed_at":0,"partitions":[]}"#, None),
+            (br#"{"version":2,"scanner":"s","sequence":0,"flushed_at":0,"partitions":[]}"#, None),
         ];
         let mut shard = Shard::default();
         for (value, reason) in cases {
             let result = shard.apply(value, &Arc::default(), Options::default());
             assert_eq!(result.err().map(|e| e.reason), reason, "{}", String::from_utf8_lossy(value));
         }
-        assert_eq!(shard.clusters(), 1);
+        assert_eq!(shard.clusters(), 0, "a heartbeat is of no cluster, and nothing is known of the others");
+    }
+
+    #[test]
+    fn a_heartbeat_moves_the_time_of_every_cluster() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let progress = |seconds: i64| Progress {
+            partition: Partition { topic: "logs".into(), partition: 0 },
+            next: seconds,
+            watermark: Some(at(seconds)),
+            ..Progress::default()
+        };
+        let report = |cluster: &str, seconds| Report {
+            version: report::VERSION,
+            cluster: Some(cluster.into()),
+            more: true,
+            partitions: vec![progress(seconds)],
+            pods: vec![Pod { namespace: "n".into(), name: "p".into(), ..Pod::default() }],
+            presence: vec![Presence { pod: 0, first: at(seconds), last: at(seconds), records: 1 }],
+            ..Report::default()
+        };
+        let mut shard = Shard::default();
+        let mut evaluations = |report: &Report| {
+            let value = serde_json::to_vec(report).unwrap();
+            shard.apply(&value, &Arc::default(), Options::default()).unwrap().counts.evaluations
+        };
+        assert_eq!((evaluations(&report("b", 100)), evaluations(&report("a", 100))), (0, 0));
+        assert_eq!(evaluations(&report("a", 100).heartbeat()), 2, "one of each");
+        assert_eq!(evaluations(&report("a", 105)), 0);
+        assert_eq!(evaluations(&report("a", 105).heartbeat()), 2);
+        assert_eq!(evaluations(&report("a", 9000).heartbeat()), 2);
+        assert_eq!(evaluations(&report("a", 9005).heartbeat()), 0, "nobody was heard of for hours: all is forgotten");
     }
 }

@@ -5,12 +5,14 @@ mod support;
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Producer, Start};
+use faultline::report::Report;
 use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
+use faultline::time::Timestamp;
 use rdkafka::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -269,6 +271,88 @@ fn the_founding_case_is_solved_through_kafka() {
     run().join().unwrap();
     let again = read_until(&brokers, "alerts", 1, |got| got.len() >= alerts.len());
     assert_eq!(again, alerts);
+}
+
+#[test]
+fn every_partition_of_the_reports_hears_the_heartbeat_behind_its_reports() {
+    let (_mock, brokers) = mock();
+    let line =
+        |cluster: &str| Put::value(format!(r#"{{"log":"x","cluster":"{cluster}","time":"2026-11-22T10:00:00Z"}}"#));
+    produce(&brokers, "container-logs", ["north", "south", "east", "west"].map(line));
+    let stages = Stages { scan: true, correlate: false };
+    Running::start(config(&brokers), Arc::default(), stages, true).join().unwrap();
+    let mut seen = [Vec::new(), Vec::new()];
+    for got in read_until(&brokers, "faultline.reports", 2, |got| got.len() >= 6) {
+        let report: Report = serde_json::from_slice(got.value.as_deref().unwrap()).unwrap();
+        assert_eq!(got.key.as_deref(), report.cluster.as_deref().map(str::as_bytes));
+        seen[usize::try_from(got.partition).unwrap()].push(report);
+    }
+    assert_eq!(seen.iter().flatten().filter(|report| report.cluster.is_some()).count(), 4);
+    for reports in seen {
+        let heartbeat = reports.last().unwrap();
+        assert_eq!((heartbeat.cluster.as_deref(), heartbeat.more), (None, false));
+        assert_eq!(heartbeat.partitions.len(), 3, "all inputs");
+        assert!(reports.iter().all(|report| report.more == report.cluster.is_some()));
+        assert!(reports.is_sorted_by_key(|report| report.sequence));
+    }
+}
+
+#[test]
+fn a_dead_letter_is_cut_to_what_the_broker_takes() {
+    let (_mock, brokers) = mock();
+    let mut config = config(&brokers);
+    config.limits.dead_letter_bytes = 20_000;
+    produce(&brokers, "container-logs", [Put::value(format!("{{\"log\": {}", "x".repeat(100_000)))]);
+    Running::start(config, Arc::default(), Stages { scan: true, correlate: false }, true).join().unwrap();
+    let dead = read_until(&brokers, "faultline.dead-letter", 1, |got| !got.is_empty());
+    assert_eq!(dead[0].headers[dead_letter::HEADER_TRUNCATED], "100008");
+    let kept = dead[0].value.as_ref().unwrap().len();
+    assert!(kept > 19_000 && kept < 20_000, "{kept}");
+}
+
+#[test]
+fn the_stream_goes_on_without_the_dead_letter_topic() {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    for name in ["container-logs", "kube-events", "faultline.reports", "faultline.dead-letter", "alerts"] {
+        mock.create_topic(name, 1, 1).expect("a topic");
+    }
+    let brokers = mock.bootstrap_servers();
+    let mut config = config(&brokers);
+    // More than librdkafka sends: it refuses such a message itself.
+    config.connection.properties.insert("message.max.bytes".to_owned(), "50000".to_owned());
+    produce(&brokers, "container-logs", [Put::value(format!("{{\"log\": {}", "x".repeat(100_000)))]);
+    let stages = Stages { scan: true, correlate: false };
+    let running = Running::start(config, Arc::default(), stages, true);
+    let metrics = Arc::clone(&running.metrics);
+    running.join().unwrap();
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(1));
+    assert_eq!(metrics.dead_letters_lost.get(), 1);
+}
+
+#[test]
+fn records_from_the_future_count_as_of_now() {
+    let (_mock, brokers) = mock();
+    let year_ms = 365 * 24 * 3600 * 1000;
+    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let record = |ahead_ms: i64, written_ms: i64| Put {
+        timestamp_ms: Some(now_ms + written_ms),
+        ..Put::value(format!(r#"{{"log":"x","time":"{}"}}"#, Timestamp::from_millis(now_ms + ahead_ms)))
+    };
+    produce(
+        &brokers,
+        "container-logs",
+        [record(0, 0), record(year_ms, 0), record(year_ms, year_ms), record(0, year_ms)],
+    );
+    let mut config = config(&brokers);
+    config.scanner.limits.max_ahead = Duration::from_secs(600);
+    let running = Running::start(config, Arc::default(), Stages { scan: true, correlate: false }, true);
+    let metrics = Arc::clone(&running.metrics);
+    running.join().unwrap();
+    assert_eq!(metrics.future_records.get(), 2);
+    let reports = read_until(&brokers, "faultline.reports", 2, |got| got.len() >= 3);
+    let reports = reports.iter().map(|got| serde_json::from_slice::<Report>(got.value.as_deref().unwrap()).unwrap());
+    let newest = reports.flat_map(|report| report.partitions).filter_map(|progress| progress.watermark).max().unwrap();
+    assert!(newest.as_millis() < now_ms + 600_000, "{newest}");
 }
 
 fn gauge(running: &Running, line: &str) -> bool {

@@ -112,7 +112,8 @@ impl Scanner {
         self.offset += presence.len() as i64;
         self.reports.push(Report {
             version: VERSION,
-            cluster: "sim".into(),
+            cluster: Some("sim".into()),
+            more: false,
             scanner: self.topic.into(),
             sequence: self.reports.len() as u64,
             flushed_at: Timestamp::default(),

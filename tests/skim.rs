@@ -1,6 +1,7 @@
 //! With the prefilter and without: every report, every rejection and every count is the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faultline::decode::{Fields, Format, Input, Pointer};
 use faultline::record::{Expect, Partition, Record};
@@ -138,7 +139,14 @@ struct Side {
 
 impl Side {
     fn new(prefilter: bool, input: &Input) -> Self {
-        let limits = Limits { record_bytes: 20_000, open_lines: 2, known_bytes: 20_000, ..Limits::default() };
+        let limits = Limits {
+            record_bytes: 20_000,
+            open_lines: 2,
+            known_bytes: 20_000,
+            // Less than the times of the records differ, and Kafka's.
+            max_ahead: Duration::from_secs(60),
+            ..Limits::default()
+        };
         let mut scanner = Scanner::new(Options { cluster: "default".into(), limits, prefilter }, "test".into());
         let slots = [0, 1].map(|partition| scanner.assign(Partition { topic: "t".into(), partition }, input.clone()));
         Side { scanner, slots }
@@ -146,6 +154,9 @@ impl Side {
 
     fn scan(&mut self, matcher: &Matcher, step: &Step, offset: i64) -> (Result<Scanned, String>, bool) {
         let record = Record { offset, timestamp: step.kafka.map(Timestamp::from_millis), value: Some(&step.value) };
+        if let Some(now) = step.clock {
+            self.scanner.set_clock(Timestamp::from_millis(now));
+        }
         let cluster = step.header.then_some("north");
         let scanned = self.scanner.scan_from(matcher, self.slots[usize::from(step.second)], &record, cluster);
         let skimmed = scanned.as_ref().is_ok_and(|scanned| scanned.skimmed);
@@ -165,15 +176,17 @@ impl Side {
 struct Step {
     value: Vec<u8>,
     kafka: Option<i64>,
+    clock: Option<i64>,
     second: bool,
     header: bool,
     flush: bool,
 }
 
 fn step(producer: u32) -> impl Strategy<Value = Step> {
-    let kafka = prop::option::of(1_795_356_000_000..1_795_356_400_000i64);
-    (written(producer), kafka, any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1))
-        .prop_map(|(value, kafka, second, header, flush)| Step { value, kafka, second, header, flush })
+    let time = || 1_795_356_000_000..1_795_356_400_000i64;
+    let times = (prop::option::of(time()), prop::option::weighted(0.1, time()));
+    (written(producer), times, any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1))
+        .prop_map(|(value, (kafka, clock), second, header, flush)| Step { value, kafka, clock, second, header, flush })
 }
 
 /// Where the same fields are that are found anyway, or none.
@@ -255,6 +268,7 @@ fn clean_records_of_common_producers_are_skimmed() {
         let steps = (1_795_356_000..1_795_356_020).map(|at| Step {
             value: producer(&shop, at).to_string().into_bytes(),
             kafka: None,
+            clock: None,
             second: at % 2 == 0,
             header: false,
             flush: at % 7 == 0,

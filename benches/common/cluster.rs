@@ -64,7 +64,8 @@ impl Cluster {
     fn empty(&self) -> Report {
         Report {
             version: VERSION,
-            cluster: "default".into(),
+            cluster: Some("default".into()),
+            more: false,
             scanner: "bench".into(),
             sequence: self.reports as u64,
             flushed_at: Timestamp::default(),

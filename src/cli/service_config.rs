@@ -30,6 +30,8 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
             reports_in_flight: settings.limits.reports_in_flight,
             messages_in_flight: settings.limits.messages_in_flight,
             bytes_in_flight: settings.limits.bytes_in_flight,
+            report_bytes: settings.limits.report_bytes,
+            dead_letter_bytes: settings.limits.dead_letter_bytes,
             shutdown_timeout: settings.shutdown_timeout,
             rules_reload_interval: settings.rules_reload_interval,
             snapshot_interval: settings.internal_topics.snapshot_interval,

@@ -103,7 +103,8 @@ impl Cluster {
     fn report(&mut self, fill: impl FnOnce(&mut Report)) -> Report {
         let mut report = Report {
             version: VERSION,
-            cluster: "prod".into(),
+            cluster: Some("prod".into()),
+            more: false,
             scanner: "test".into(),
             sequence: 0,
             flushed_at: Timestamp::default(),
@@ -310,6 +311,23 @@ fn the_watch_began_with_the_oldest_record_whoever_is_heard_first() {
     cluster.fail_entrypoint("agent", "n2");
     cluster.run(10);
     assert_eq!(cluster.told(), [(FIRING, Node, "n2", Confirmed)]);
+}
+
+#[test]
+fn event_time_stands_still_until_the_heartbeat_of_a_flush() {
+    let mut cluster = Cluster::settled();
+    cluster.now += 60;
+    let whole = cluster.report(|_| {});
+    let evaluations = |cluster: &mut Cluster, report: &Report| cluster.correlator.apply(report).counts.evaluations;
+    let partition = Partition { topic: "events".into(), partition: 0 };
+    let behind = Progress { partition, watermark: Some(at(cluster.now - 30)), ..Progress::default() };
+    let mut heartbeat = whole.heartbeat();
+    heartbeat.partitions.push(behind);
+    // Alone the report would seem to say that all is read up to its end.
+    assert_eq!(evaluations(&mut cluster, &Report { more: true, ..whole.clone() }), 0);
+    let early = evaluations(&mut cluster, &heartbeat);
+    assert_eq!(cluster.correlator.watermarks.current(), Some(at(cluster.now - 30)));
+    assert!(early > 0);
 }
 
 #[test]

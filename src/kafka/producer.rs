@@ -23,6 +23,8 @@ pub struct Ticket {
     pub bytes: usize,
     /// The newest record that the message tells of, to measure how long it took.
     pub about: Option<Timestamp>,
+    /// If the broker will not take it, work goes on without it.
+    pub best_effort: bool,
 }
 
 /// A message to send. Without a partition the key says which; without a key, any.
@@ -35,6 +37,8 @@ pub struct Outgoing<'a> {
     pub headers: Option<OwnedHeaders>,
     /// See [`Ticket::about`].
     pub about: Option<Timestamp>,
+    /// See [`Ticket::best_effort`].
+    pub best_effort: bool,
 }
 
 impl Outgoing<'_> {
@@ -93,7 +97,7 @@ impl Producer {
     /// # Errors
     /// What can never be sent, such as a message that is too large.
     pub fn send(&self, message: Outgoing<'_>, batch: u64, mut go_on: impl FnMut() -> bool) -> Result<bool, Error> {
-        let ticket = Ticket { batch, bytes: message.bytes(), about: message.about };
+        let ticket = Ticket { batch, bytes: message.bytes(), about: message.about, best_effort: message.best_effort };
         let mut record = BaseRecord::with_opaque_to(message.topic, Box::new(ticket));
         record.key = message.key;
         record.payload = message.value;

@@ -205,9 +205,27 @@ impl Message for Fetched<'_> {
     }
 }
 
-/// A part of the record `_of`, for as long as that lives.
-fn bytes(_of: &sys::rd_kafka_message_t, start: *const c_void, length: usize) -> Option<&[u8]> {
+/// Names and values as they are. rdkafka's own way panics on a name that is not UTF-8, and anyone may write such.
+pub fn raw_headers(headers: &BorrowedHeaders) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    // As in `Fetched::headers`, the other way round.
+    let native = ptr::from_ref(headers).cast::<sys::rd_kafka_headers_t>();
+    (0..).map_while(move |index| {
+        let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the headers are valid as long as `headers` lives; the rest is written to.
+        let code =
+            unsafe { sys::rd_kafka_header_get_all(native, index, &raw mut name, &raw mut value, &raw mut length) };
+        if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        // SAFETY: the name of a header that is there ends with a zero, and lives as long as the headers.
+        let name = unsafe { CStr::from_ptr(name) };
+        Some((name.to_bytes(), bytes(headers, value, length)))
+    })
+}
+
+/// A part of `_of`, for as long as that lives.
+fn bytes<T: ?Sized>(_of: &T, start: *const c_void, length: usize) -> Option<&[u8]> {
     let start = NonNull::new(start.cast_mut())?.cast::<u8>();
-    // SAFETY: librdkafka's pointer and length of the part belong together, and nobody writes there.
+    // SAFETY: librdkafka's pointer and length of a part of a record or of headers belong together, and nobody writes there.
     Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), length) })
 }

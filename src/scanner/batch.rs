@@ -54,6 +54,11 @@ impl Batch {
         self.records.get(slot).copied().unwrap_or(0)
     }
 
+    /// Whether no record of a partition that is owned counts here.
+    pub fn is_empty(&self) -> bool {
+        self.records.iter().all(|records| *records == 0)
+    }
+
     /// Drops what a partition brought that is owned no more.
     pub fn forget(&mut self, slot: usize) {
         let of_another = |partition: u32| partition as usize != slot;
@@ -232,9 +237,10 @@ impl Batch {
         });
     }
 
-    /// Moves everything into the report; `indexes` gives each slot's place in the report's partitions.
-    pub fn fill(self, report: &mut Report, indexes: &[u32], revoked: impl Fn(usize) -> bool) {
-        let place = |slot: u32| indexes.get(slot as usize).copied().filter(|_| !revoked(slot as usize));
+    /// Moves everything into the report; `indexes` gives each slot's place in the report's partitions, `None` where it was
+    /// revoked.
+    pub fn fill(self, report: &mut Report, indexes: &[Option<u32>]) {
+        let place = |slot: u32| indexes.get(slot as usize).copied().flatten();
         report.pods = self.pods;
         report.presence = self.presence.into_iter().flatten().collect();
         report.matches = self

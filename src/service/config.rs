@@ -58,6 +58,10 @@ pub struct Limits {
     pub messages_in_flight: usize,
     /// Their bytes.
     pub bytes_in_flight: usize,
+    /// Bytes of one report as JSON; a larger one is sent in parts.
+    pub report_bytes: usize,
+    /// Bytes of a dead letter with its key and headers; the value of a larger one is cut.
+    pub dead_letter_bytes: usize,
     /// How often the correlate stage commits.
     pub commit_interval: Duration,
     /// After this the broker aborts a transaction that was left open, which holds up all readers of the alerts meanwhile.
@@ -87,6 +91,8 @@ impl Default for Limits {
             reports_in_flight: 64,
             messages_in_flight: 10_000,
             bytes_in_flight: 32 << 20,
+            report_bytes: 900 << 10,
+            dead_letter_bytes: 900 << 10,
             commit_interval: Duration::from_secs(1),
             transaction_timeout: Duration::from_secs(10),
             snapshot_interval: Duration::from_secs(60),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use super::acks::{Acks, Done};
-use crate::kafka::{Delivery, Error, Outgoing, Producer, Ticket};
+use crate::kafka::{Delivery, Error, Outgoing, Producer, RateLimit, Ticket};
 use crate::record::Partition;
 
 /// Bounds of what may be on its way; beyond them the stage stops fetching.
@@ -22,26 +24,57 @@ pub struct Outbox<T> {
     /// The offset after the newest message of every partition written to.
     written: BTreeMap<Partition, i64>,
     done: BTreeMap<Partition, i64>,
+    /// Messages of best effort that were not taken, since that was last asked.
+    refused: u64,
+    refused_log: RateLimit,
 }
+
+const REFUSED_LOG_EVERY: Duration = Duration::from_secs(10);
 
 impl<T> Outbox<T> {
     pub fn new(producer: Producer, bounds: Bounds) -> Self {
-        Outbox { producer, acks: Acks::default(), bounds, written: BTreeMap::new(), done: BTreeMap::new() }
+        Outbox {
+            producer,
+            acks: Acks::default(),
+            bounds,
+            written: BTreeMap::new(),
+            done: BTreeMap::new(),
+            refused: 0,
+            refused_log: RateLimit::new(REFUSED_LOG_EVERY),
+        }
     }
 
     /// Sends a message as part of the batch that is being gathered. Returns whether it was taken: not if the queue
-    /// stayed full until `go_on` said no.
+    /// stayed full until `go_on` said no. What can never be sent counts as taken where best effort will do.
     ///
     /// # Errors
     /// What can never be sent.
     pub fn send(&mut self, message: Outgoing<'_>, go_on: impl FnMut() -> bool) -> Result<bool, Error> {
-        let bytes = message.bytes();
+        let (bytes, best_effort) = (message.bytes(), message.best_effort);
         let batch = self.acks.sent(bytes);
         let taken = self.producer.send(message, batch, go_on);
         if !matches!(taken, Ok(true)) {
             self.acks.acknowledged(batch, bytes);
         }
-        taken
+        match taken {
+            Err(error) if best_effort => {
+                self.refused(&error);
+                Ok(true)
+            }
+            taken => taken,
+        }
+    }
+
+    fn refused(&mut self, error: &Error) {
+        self.refused += 1;
+        if let Some(left_out) = self.refused_log.allow(Instant::now()) {
+            warn!(left_out, "a record is lost to the dead-letter topic, the stream goes on: {error}");
+        }
+    }
+
+    /// How many messages of best effort were not taken, since the last call.
+    pub fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     pub fn seal(&mut self, covers: Vec<(Partition, i64)>, tag: T) {
@@ -101,8 +134,15 @@ impl<T> Outbox<T> {
     }
 
     fn note(&mut self, delivery: Delivery, seen: &mut impl FnMut(&Ticket)) -> Result<(), Error> {
-        let (partition, offset) = delivery.outcome?;
+        let written = match delivery.outcome {
+            Err(error) if delivery.ticket.best_effort => {
+                self.refused(&error);
+                None
+            }
+            outcome => Some(outcome?),
+        };
         self.acks.acknowledged(delivery.ticket.batch, delivery.ticket.bytes);
+        let Some((partition, offset)) = written else { return Ok(()) };
         let next = self.written.entry(partition).or_default();
         *next = (*next).max(offset + 1);
         seen(&delivery.ticket);
@@ -151,5 +191,42 @@ impl<T> Outbox<T> {
     /// The offset after the newest acknowledged message of every partition of `topic`.
     pub fn written_to(&self, topic: &str) -> BTreeMap<Partition, i64> {
         self.written.iter().filter(|(p, _)| &*p.topic == topic).map(|(p, next)| (p.clone(), *next)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::kafka::{Connection, Link};
+
+    #[test]
+    fn what_is_refused_stops_the_stream_unless_best_effort_will_do() {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic("t", 1, 1).unwrap();
+        let brokers = mock.bootstrap_servers();
+        let refusal = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_POLICY_VIOLATION; 50];
+        mock.request_errors(RDKafkaApiKey::Produce, &refusal);
+        let connection = Connection {
+            brokers: brokers.clone(),
+            client_id: "test".into(),
+            properties: Default::default(),
+            limits: Default::default(),
+        };
+        for best_effort in [true, false] {
+            let producer = Producer::new(&connection, Link::new(&brokers)).unwrap();
+            let mut outbox = Outbox::new(producer, Bounds { batches: 9, messages: 9, bytes: 9999 });
+            let message = Outgoing { topic: "t", value: Some(b"value"), best_effort, ..Outgoing::default() };
+            assert_eq!(outbox.send(message, || true), Ok(true));
+            outbox.seal(Vec::new(), ());
+            let waited = outbox.wait(Instant::now() + Duration::from_secs(30), |_| (), || true);
+            assert_eq!((waited.is_ok(), outbox.messages() == 0), (best_effort, best_effort), "{waited:?}");
+            assert_eq!(outbox.take_refused(), u64::from(best_effort));
+            let mut done = 0;
+            outbox.take_done(|()| done += 1);
+            assert_eq!(done, u32::from(best_effort));
+        }
     }
 }

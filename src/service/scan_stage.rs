@@ -37,7 +37,8 @@ pub(super) struct ScanStage<'s> {
 }
 
 impl<'s> ScanStage<'s> {
-    pub fn new(shared: &'s Shared, work: Work<'s>, found: Found) -> Result<Self, Error> {
+    pub fn new(shared: &'s Shared, mut work: Work<'s>, found: Found) -> Result<Self, Error> {
+        work.beat_in(found.report_partitions);
         let config = &shared.config;
         let topics: Vec<&str> = config.inputs.iter().flat_map(|input| &input.topics).map(String::as_str).collect();
         let consumer = Consumer::join(
@@ -87,6 +88,7 @@ impl<'s> ScanStage<'s> {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
+        self.work.set_clock();
         let wait = self.work.poll_time(POLL);
         // Read once for all records of a call.
         let mut now = None;

@@ -25,6 +25,8 @@ pub(super) struct Found {
     /// For bounded runs: the ends of the inputs, and of the reports.
     pub input_ends: Targets,
     pub report_ends: Targets,
+    /// Partitions of the reports topic.
+    pub report_partitions: i32,
 }
 
 /// Waits for a broker and creates what is missing. `None`: the wish to stop came first.
@@ -34,7 +36,11 @@ pub(super) fn prepare(shared: &Shared, inputs: &Inputs) -> Result<Option<Found>,
     if !created.is_empty() {
         info!("created topics: {}", created.join(", "));
     }
-    let mut found = Found::default();
+    let reports = &shared.config.reports;
+    let mut found = Found {
+        report_partitions: existing.get(&reports.name).copied().unwrap_or(reports.partitions),
+        ..Found::default()
+    };
     if shared.stages.scan {
         found.missing_inputs = inputs.missing(existing.keys().map(String::as_str));
         if let Some(missing) = list(&found.missing_inputs) {

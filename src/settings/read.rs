@@ -307,6 +307,7 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("joined_bytes", &mut batch.joined_bytes, |item| item.bytes(0..=1 << 26));
     section.read("open_lines", &mut batch.open_lines, |item| item.number(1..=100_000));
     section.read("known_bytes", &mut batch.known_bytes, |item| item.bytes(1 << 16..=1 << 36));
+    section.read("max_ahead", &mut batch.max_ahead, |item| item.duration_within(SECOND..=WEEK));
     section.read("join_within", &mut batch.join_within, |item| item.duration_within(SECOND..=HOUR));
     let state = &mut settings.correlator.limits;
     section.read("nodes", &mut state.nodes, |item| item.number(1..=MANY));
@@ -321,6 +322,8 @@ fn limits(section: &mut Section<'_>, settings: &mut Settings) {
     section.read("reports_in_flight", &mut service.reports_in_flight, |item| item.number(1..=100_000));
     section.read("messages_in_flight", &mut service.messages_in_flight, |item| item.number(1..=1_000_000));
     section.read("bytes_in_flight", &mut service.bytes_in_flight, |item| item.bytes(1 << 20..=1 << 31));
+    section.read("report_bytes", &mut service.report_bytes, |item| item.bytes(16 << 10..=15 << 20));
+    section.read("dead_letter_bytes", &mut service.dead_letter_bytes, |item| item.bytes(16 << 10..=15 << 20));
     section.read("fetch_queue_bytes", &mut service.fetch_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
     section.read("producer_queue_bytes", &mut service.producer_queue_bytes, |item| item.bytes(1 << 20..=1 << 31));
     section.read("snapshot_chunk_bytes", &mut service.snapshot_chunk_bytes, |item| item.bytes(1 << 10..=1 << 23));

@@ -146,6 +146,7 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.bytes("joined_bytes", batch.joined_bytes);
     yaml.plain("open_lines", batch.open_lines);
     yaml.duration("join_within", batch.join_within);
+    yaml.duration("max_ahead", batch.max_ahead);
     yaml.bytes("known_bytes", batch.known_bytes);
     let state = &settings.correlator.limits;
     yaml.plain("nodes", state.nodes);
@@ -160,6 +161,8 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
     yaml.plain("reports_in_flight", service.reports_in_flight);
     yaml.plain("messages_in_flight", service.messages_in_flight);
     yaml.bytes("bytes_in_flight", service.bytes_in_flight);
+    yaml.bytes("report_bytes", service.report_bytes);
+    yaml.bytes("dead_letter_bytes", service.dead_letter_bytes);
     yaml.bytes("fetch_queue_bytes", service.fetch_queue_bytes);
     yaml.bytes("producer_queue_bytes", service.producer_queue_bytes);
     yaml.bytes("snapshot_chunk_bytes", service.snapshot_chunk_bytes);

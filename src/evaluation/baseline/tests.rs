@@ -48,7 +48,8 @@ fn report(second: i64, failing: &[FailingPod<'_>]) -> Report {
     });
     Report {
         version: VERSION,
-        cluster: "c".into(),
+        cluster: Some("c".into()),
+        more: false,
         scanner: "s".into(),
         sequence: 0,
         flushed_at: time,

@@ -42,6 +42,22 @@ fn a_clock_ahead_of_kafkas_does_not_drag_the_watermark() {
 }
 
 #[test]
+fn kafkas_own_time_is_held_against_the_clock() {
+    let mut scanner = scanner();
+    let slot = assign(&mut scanner, 0);
+    scanner.set_clock(at(100));
+    scan(&mut scanner, slot, 0, 90, Some(365 * 24 * 3600));
+    assert_eq!(scanner.newest(slot), Some(at(90)), "its own time can be");
+    scan(&mut scanner, slot, 1, 365 * 24 * 3600, Some(365 * 24 * 3600));
+    assert_eq!(scanner.newest(slot), Some(at(100)));
+    // What cannot be read moves time on by what passed, and by no more than the clock says.
+    scanner.set_clock(at(103));
+    let garbage = Record { offset: 2, timestamp: Some(at(365 * 24 * 3600)), value: None };
+    assert!(scanner.scan(&matcher(), slot, &garbage).is_err());
+    assert_eq!(scanner.newest(slot), Some(at(103)));
+}
+
+#[test]
 fn records_that_say_nothing_hold_nobody_up() {
     let mut scanner = scanner();
     let slot = assign(&mut scanner, 0);
@@ -109,4 +125,35 @@ fn silence_lets_event_time_run_on_until_the_next_record() {
     scan(&mut scanner, slot, 1, 12, None);
     let progress = scanner.flush(at(99))[0].partitions[0].clone();
     assert_eq!((progress.idle, progress.watermark), (false, Some(at(12))));
+}
+
+#[test]
+fn a_report_names_what_brought_it_something_and_the_heartbeat_all() {
+    let mut scanner = scanner();
+    let slots = [0, 1, 2].map(|partition| assign(&mut scanner, partition));
+    scan(&mut scanner, slots[0], 7, 1, None);
+    let line = r#"{"log":"boom goes it","cluster":"north"}"#;
+    for offset in 0..2 {
+        let record = Record { offset, timestamp: Some(at(2)), value: Some(line.as_bytes()) };
+        scanner.scan(&matcher(), slots[1], &record).unwrap();
+    }
+    let garbage = Record { offset: 2, timestamp: Some(at(3)), value: None };
+    assert!(scanner.scan(&matcher(), slots[1], &garbage).is_err());
+    let shown = |report: &Report| {
+        let partitions = report.partitions.iter();
+        let partitions = partitions.map(|p| (p.partition.partition, p.first, p.next, p.records, p.rejected));
+        (report.cluster.as_deref().map(str::to_owned), report.more, partitions.collect::<Vec<_>>())
+    };
+    let named = |name: &str| Some(name.to_owned());
+    let told: Vec<_> = scanner.flush(at(4)).iter().map(shown).collect();
+    assert_eq!(
+        told,
+        [
+            (named("c"), true, vec![(0, 7, 8, 1, 0)]),
+            (named("north"), true, vec![(1, 0, 3, 2, 0)]),
+            (None, false, vec![(0, 7, 8, 1, 0), (1, 0, 3, 2, 1), (2, 0, 0, 0, 0)]),
+        ]
+    );
+    let told: Vec<_> = scanner.flush(at(5)).iter().map(shown).collect();
+    assert_eq!(told, [(None, false, vec![(0, 8, 8, 0, 0), (1, 3, 3, 0, 0), (2, 0, 0, 0, 0)])], "nothing new");
 }

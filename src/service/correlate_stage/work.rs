@@ -176,7 +176,8 @@ impl<'s> Work<'s> {
                         "report {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}"
                     );
                 }
-                self.send(index, dead_letter::of(&shared.config.dead_letter.name, message, reason, detail))
+                let (topic, most) = (&shared.config.dead_letter.name, shared.config.limits.dead_letter_bytes);
+                self.send(index, dead_letter::of(topic, message, reason, detail, most))
             }
         }
     }
@@ -282,6 +283,7 @@ impl<'s> Work<'s> {
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         let shared = self.shared;
         self.outbox.collect(|ticket| measure(shared, ticket))?;
+        shared.metrics.dead_letters_lost.inc_by(self.outbox.take_refused());
         Ok(self.outbox.take_done(|()| ()))
     }
 

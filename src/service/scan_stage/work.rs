@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedHeaders, Headers as _};
+use rdkafka::message::BorrowedHeaders;
 use tracing::warn;
 
 use crate::decode::Rejected;
-use crate::kafka::{FetchState, Outgoing, Producer, RateLimit};
+use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, raw_headers};
 use crate::metrics::{Count, Metrics, ReasonLabel, RuleLabel, TopicLabel};
 use crate::record::{Partition, Record};
 use crate::report::Report;
@@ -22,6 +22,7 @@ use crate::service::{Error, Shared, dead_letter, wall_clock};
 use crate::time::Timestamp;
 
 const REJECTED_LOG_EVERY: Duration = Duration::from_secs(10);
+const FUTURE_LOG_EVERY: Duration = Duration::from_secs(60);
 /// As good as for ever, and still an instant that can be computed.
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -32,11 +33,14 @@ pub(in crate::service) struct Work<'s> {
     /// Tagged with when the first record of the flush was read.
     outbox: Outbox<Option<Instant>>,
     owned: Vec<Reading>,
+    /// Partitions of the reports topic, as far as they are known.
+    report_partitions: i32,
     /// Index of the partition that the last record came from: the next one mostly does too.
     last: usize,
     flushed: Instant,
     first_record: Option<Instant>,
     rejected_log: RateLimit,
+    future_log: RateLimit,
     /// Something could not be handed over before the stop: nothing more may be committed.
     incomplete: bool,
 }
@@ -85,10 +89,12 @@ impl<'s> Work<'s> {
             scanner,
             outbox: Outbox::new(producer, bounds),
             owned: Vec::new(),
+            report_partitions: 1,
             last: 0,
             flushed: Instant::now(),
             first_record: None,
             rejected_log: RateLimit::new(REJECTED_LOG_EVERY),
+            future_log: RateLimit::new(FUTURE_LOG_EVERY),
             incomplete: false,
         }
     }
@@ -131,13 +137,16 @@ impl<'s> Work<'s> {
         };
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(record.value.map_or(0, <[u8]>::len) as u64);
-        let cluster = reading.cluster_header.as_deref().and_then(|name| header(message, name));
+        let cluster = reading.cluster_header.as_deref().and_then(|name| header(message.headers(), name));
         match self.scanner.scan_from(&self.matcher, reading.slot, &record, cluster) {
             Ok(scanned) => {
                 reading.counts.entries.inc_by(u64::from(scanned.entries));
                 reading.counts.skimmed.inc_by(u64::from(scanned.skimmed));
                 if scanned.forgot {
                     self.shared.limit_hit("known_bytes");
+                }
+                if scanned.was_ahead {
+                    self.note_future(message);
                 }
                 if scanned.cut_lines > 0 {
                     self.shared.limit_hit("open_lines");
@@ -146,6 +155,22 @@ impl<'s> Work<'s> {
             }
             Err(rejected) => self.reject(message, &rejected),
         }
+    }
+
+    fn note_future(&mut self, message: &impl Message) {
+        self.shared.metrics.future_records.inc();
+        if let Some(left_out) = self.future_log.allow(Instant::now()) {
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            warn!(
+                left_out,
+                "record {topic}[{partition}]@{offset} is of the future; it counts as of when it was written"
+            );
+        }
+    }
+
+    /// To be called once for all records that are read at about the same time.
+    pub fn set_clock(&mut self) {
+        self.scanner.set_clock(wall_clock());
     }
 
     fn find(&mut self, topic: &str, partition: i32) -> Option<usize> {
@@ -166,8 +191,9 @@ impl<'s> Work<'s> {
             let detail = &rejected.detail;
             warn!(left_out, "record {topic}[{partition}]@{offset} goes to the dead-letter topic: {reason}: {detail}");
         }
-        let topic = &self.shared.config.dead_letter.name;
-        self.send(dead_letter::of(topic, message, reason, &rejected.detail))
+        let config = &self.shared.config;
+        let most = config.limits.dead_letter_bytes;
+        self.send(dead_letter::of(&config.dead_letter.name, message, reason, &rejected.detail, most))
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Error> {
@@ -219,13 +245,12 @@ impl<'s> Work<'s> {
     pub fn flush(&mut self) -> Result<(), Error> {
         self.flushed = Instant::now();
         self.tell_idle();
+        self.follow_growth();
         for report in self.scanner.flush(wall_clock()) {
             self.count(&report);
-            let value = serde_json::to_vec(&report).map_err(|e| Error::new(format!("writing a report: {e}")))?;
-            let topic = &self.shared.config.reports.name;
-            let (key, about) = (Some(report.cluster.as_bytes()), None);
-            self.send(Outgoing { topic, partition: None, key, value: Some(&value), headers: None, about })?;
+            self.send_report(&report)?;
         }
+        self.count_limits();
         if !self.incomplete {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
@@ -233,6 +258,52 @@ impl<'s> Work<'s> {
         // One batch, one set of rules.
         self.matcher = self.shared.rules.matcher();
         Ok(())
+    }
+
+    /// Sends a report, in parts if the broker would not take it whole.
+    fn send_report(&mut self, report: &Report) -> Result<(), Error> {
+        let most = self.shared.config.limits.report_bytes;
+        let value = json(report)?;
+        if value.len() <= most {
+            return self.send_to_cluster(report, &value);
+        }
+        let parts = report.split(most);
+        self.shared.limit_hits("report_bytes", 1 + parts.samples_left_out + parts.left_out);
+        parts.reports.iter().try_for_each(|part| self.send_to_cluster(part, &json(part)?))
+    }
+
+    /// A cluster's report goes where its key leads, a heartbeat to all partitions: the order within each is that of the
+    /// flush.
+    fn send_to_cluster(&mut self, report: &Report, value: &[u8]) -> Result<(), Error> {
+        let topic = &self.shared.config.reports.name;
+        let message = Outgoing { topic, value: Some(value), ..Outgoing::default() };
+        match &report.cluster {
+            Some(cluster) => self.send(Outgoing { key: Some(cluster.as_bytes()), ..message }),
+            None => (0..self.report_partitions)
+                .try_for_each(|partition| self.send(Outgoing { partition: Some(partition), ..message.clone() })),
+        }
+    }
+
+    /// In how many partitions of the reports topic heartbeats are wanted.
+    pub fn beat_in(&mut self, partitions: i32) {
+        self.report_partitions = partitions;
+    }
+
+    /// A topic that was given more partitions shows by where the reports arrive.
+    fn follow_growth(&mut self) {
+        let (before, reports) = (self.report_partitions, &self.shared.config.reports.name);
+        let seen = self.outbox.written_to(reports).into_keys().map(|written| written.partition + 1).max();
+        if let Some(now) = seen.filter(|now| *now > before) {
+            warn!("`{reports}` has {now} partitions now, not {before}; clusters that moved are learnt anew");
+            self.report_partitions = now;
+        }
+    }
+
+    fn count_limits(&mut self) {
+        let counts = self.scanner.take_counts();
+        for (limit, hits) in [("clusters", counts.clusters)] {
+            self.shared.limit_hits(limit, hits);
+        }
     }
 
     /// While nothing can be fetched, nobody knows whether the input is silent.
@@ -277,6 +348,7 @@ impl<'s> Work<'s> {
     /// Takes note of acknowledgements; returns the offsets that may be committed now.
     pub fn collect(&mut self) -> Result<Vec<(Partition, i64)>, Error> {
         self.outbox.collect(|_| ())?;
+        self.shared.metrics.dead_letters_lost.inc_by(self.outbox.take_refused());
         let latency = &self.shared.metrics.report_latency;
         Ok(self.outbox.take_done(|first_record| {
             if let Some(first_record) = first_record {
@@ -340,22 +412,21 @@ impl<'s> Work<'s> {
     }
 }
 
+fn json(report: &Report) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(report).map_err(|e| Error::new(format!("writing a report: {e}")))
+}
+
 /// The last of the headers of that name, as text.
-fn header<'m, M: Message>(message: &'m M, name: &str) -> Option<&'m str> {
-    let found = message.headers()?.iter().filter(|header| header.key == name).last()?;
-    std::str::from_utf8(found.value?).ok()
+fn header<'h>(headers: Option<&'h BorrowedHeaders>, name: &str) -> Option<&'h str> {
+    let (_, value) = raw_headers(headers?).filter(|(key, _)| *key == name.as_bytes()).last()?;
+    std::str::from_utf8(value?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::Timestamp as Time;
-    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+    use rdkafka::message::{Header, OwnedHeaders};
 
     use super::*;
-
-    fn message(headers: Option<OwnedHeaders>) -> OwnedMessage {
-        OwnedMessage::new(None, None, "t".to_owned(), Time::NotAvailable, 0, 0, headers)
-    }
 
     #[test]
     fn a_header_is_the_last_of_its_name_and_text() {
@@ -369,7 +440,7 @@ mod tests {
             (Some(twice), Some("b")),
         ];
         for (headers, expected) in cases {
-            assert_eq!(header(&message(headers), "cluster"), expected);
+            assert_eq!(header(headers.as_ref().map(OwnedHeaders::as_borrowed), "cluster"), expected);
         }
     }
 }
