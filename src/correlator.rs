@@ -153,6 +153,8 @@ pub struct Correlator {
     beginning: Beginning,
     /// The end of the newest window that was evaluated.
     evaluated: Option<Timestamp>,
+    /// By when records were lost that nobody could read; the newest of such times.
+    lost_at: Option<Timestamp>,
 }
 
 /// An event that is first heard of with this count has been repeated for some time: kubelet counts about one back-off a
@@ -289,6 +291,7 @@ impl Correlator {
             began: None,
             beginning: Beginning::default(),
             evaluated: None,
+            lost_at: None,
         }
     }
 
@@ -297,6 +300,7 @@ impl Correlator {
     pub fn apply(&mut self, report: &Report) -> Outcome {
         let mut outcome = Outcome::default();
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
+        self.take_losses(report);
         if self.evaluated.is_none() || self.began.is_none() {
             // Until every partition has spoken: the first to speak may be one that seldom does.
             self.beginning.add(report);
@@ -328,6 +332,13 @@ impl Correlator {
             failing_pods: self.failures.pods.len(),
             incidents: self.incidents.len(),
         }
+    }
+
+    /// What was lost lay before what was read since, by event time.
+    fn take_losses(&mut self, report: &Report) {
+        let losing = report.partitions.iter().filter(|progress| progress.lost > 0);
+        let newest = losing.map(|progress| progress.watermark.max(self.watermarks.current())).max();
+        self.lost_at = self.lost_at.max(newest.flatten());
     }
 
     fn take_presence(&mut self, report: &Report) {

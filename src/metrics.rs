@@ -73,6 +73,7 @@ pub struct Metrics {
     pub entries: Family<TopicLabel, Count>,
     pub skimmed: Family<TopicLabel, Count>,
     pub future_records: Count,
+    pub records_lost: Family<PartitionLabel, Count>,
     pub matches: Family<RuleLabel, Count>,
     pub dead_lettered: Family<ReasonLabel, Count>,
     pub dead_letters_lost: Count,
@@ -114,6 +115,7 @@ impl Default for Metrics {
             entries: Family::default(),
             skimmed: Family::default(),
             future_records: Count::default(),
+            records_lost: Family::default(),
             matches: Family::default(),
             dead_lettered: Family::default(),
             dead_letters_lost: Count::default(),
@@ -178,6 +180,11 @@ impl Metrics {
             "future_records",
             "Records whose time lay too far in the future to be heeded",
             self.future_records.clone(),
+        );
+        registry.register(
+            "records_lost",
+            "Input records that were deleted before they could be read",
+            self.records_lost.clone(),
         );
         registry.register("matches", "Records that matched a rule", self.matches.clone());
         registry.register("dead_lettered", "Records written to the dead-letter topic", self.dead_lettered.clone());

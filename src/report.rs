@@ -78,6 +78,13 @@ pub struct Progress {
     pub records: u64,
     /// Records that could not be decoded; in heartbeats only.
     pub rejected: u64,
+    /// Records that were deleted from Kafka before they could be read, and were due in this range.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+    /// Reading began at the start of a log: Kafka's time of the first record read, which tells this log from one of the
+    /// same name before it. `None`: it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted: Option<Timestamp>,
     /// The newest event time seen so far; `None` before the first record with a time.
     pub watermark: Option<Timestamp>,
     /// Nothing has arrived for the idle interval: others need not wait for this partition.
@@ -86,6 +93,10 @@ pub struct Progress {
     /// Nothing will arrive any more: the end of a file, or of a bounded run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ended: bool,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {

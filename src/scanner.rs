@@ -140,6 +140,8 @@ struct Owned {
     first: i64,
     next: i64,
     rejected: u64,
+    lost: u64,
+    restarted: Option<Timestamp>,
     /// Newest event time of its records.
     newest: Option<Timestamp>,
     /// Kafka's newest time of them.
@@ -186,6 +188,8 @@ impl Scanner {
             first: 0,
             next: 0,
             rejected: 0,
+            lost: 0,
+            restarted: None,
             newest: None,
             written: None,
             began: None,
@@ -352,6 +356,22 @@ impl Scanner {
         batch.add(place, entry, matcher, &mut self.scratch, &self.options.limits)
     }
 
+    /// Records were deleted before they could be read, and should have come before the next one.
+    pub fn lose(&mut self, slot: Slot, records: u64) {
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.lost = owned.lost.saturating_add(records);
+        }
+    }
+
+    /// The next record is the first of a log: its offsets have nothing to do with those before. `written` is Kafka's time
+    /// of that record. Flush before: one report cannot tell of both logs.
+    pub fn restart(&mut self, slot: Slot, written: Option<Timestamp>) {
+        let now = self.clock.now;
+        if let Some(owned) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            owned.restarted = Some(written.or(now).unwrap_or_default());
+        }
+    }
+
     /// Whether enough has gathered that the caller should flush before the interval is over.
     pub fn is_full(&self) -> bool {
         let spans_long = |owned: &Owned| match (owned.began, owned.newest) {
@@ -485,6 +505,8 @@ impl Owned {
             next: self.next,
             records,
             rejected: self.rejected,
+            lost: self.lost,
+            restarted: self.restarted,
             watermark,
             // Nobody can wait for records that tell no time.
             idle: self.silence.is_some() || self.newest.is_none() && self.next > self.first,
@@ -495,6 +517,8 @@ impl Owned {
     fn start_anew(&mut self) {
         self.first = self.next;
         self.rejected = 0;
+        self.lost = 0;
+        self.restarted = None;
         self.began = None;
     }
 }

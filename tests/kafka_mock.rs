@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use faultline::alert::{Alert, Status, Suspect, Verdict};
 use faultline::kafka::{Cluster, Consumer, Event, Fetching, Link, Outgoing, Producer, Start};
-use faultline::report::Report;
+use faultline::metrics::{Metrics, PartitionLabel, TopicLabel};
+use faultline::report::{Progress, Report};
 use faultline::rules_files::RuleFiles;
 use faultline::service::{Stages, dead_letter};
 use faultline::time::Timestamp;
@@ -19,7 +20,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use support::config_map::{self, ConfigMap};
 use support::founding;
-use support::{DEADLINE, Put, Running, committed, config, eventually, produce, read_until, topic};
+use support::{DEADLINE, Put, Running, commit, committed, config, eventually, produce, read_until, topic};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
@@ -313,7 +314,9 @@ fn a_dead_letter_is_cut_to_what_the_broker_takes() {
 #[test]
 fn the_stream_goes_on_without_the_dead_letter_topic() {
     let mock = MockCluster::new(1).expect("a mock cluster");
-    for name in ["container-logs", "kube-events", "faultline.reports", "faultline.dead-letter", "alerts"] {
+    for name in
+        ["container-logs", "kube-events", "faultline.reports", "faultline.state", "faultline.dead-letter", "alerts"]
+    {
         mock.create_topic(name, 1, 1).expect("a topic");
     }
     let brokers = mock.bootstrap_servers();
@@ -353,6 +356,63 @@ fn records_from_the_future_count_as_of_now() {
     let reports = reports.iter().map(|got| serde_json::from_slice::<Report>(got.value.as_deref().unwrap()).unwrap());
     let newest = reports.flat_map(|report| report.partitions).filter_map(|progress| progress.watermark).max().unwrap();
     assert!(newest.as_millis() < now_ms + 600_000, "{newest}");
+}
+
+/// What the reports say of a partition of the logs, in the order in which they were written.
+fn told_of_logs(brokers: &str, of: impl Fn(&Progress) -> bool) -> Vec<Progress> {
+    let told = |got: &[support::Got]| -> Vec<Progress> {
+        let reports = got.iter().filter(|got| got.partition == 0);
+        let reports = reports.map(|got| serde_json::from_slice::<Report>(got.value.as_deref().unwrap()).unwrap());
+        let heartbeats = reports.filter(|report| report.cluster.is_none());
+        let logs =
+            |progress: &Progress| &*progress.partition.topic == "container-logs" && progress.partition.partition == 0;
+        heartbeats.flat_map(|report| report.partitions).filter(|progress| logs(progress) && of(progress)).collect()
+    };
+    told(&read_until(brokers, "faultline.reports", 2, |got| !told(got).is_empty()))
+}
+
+fn scan_to_the_end(brokers: &str) -> Arc<Metrics> {
+    let running = Running::start(config(brokers), Arc::default(), Stages { scan: true, correlate: false }, true);
+    let metrics = Arc::clone(&running.metrics);
+    running.join().unwrap();
+    metrics
+}
+
+#[test]
+fn what_retention_took_away_is_counted_and_told() {
+    let (_mock, brokers) = mock();
+    produce(&brokers, "container-logs", (0..10).map(|n| Put::value(format!("line {n}"))));
+    scan_to_the_end(&brokers);
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(10));
+    // The mock keeps 5 MB of a partition.
+    let large = "x".repeat(20_000);
+    produce(&brokers, "container-logs", (0..500).map(|n| Put::value(format!("{n} {large}"))));
+    let metrics = scan_to_the_end(&brokers);
+    let read = metrics.records.get_or_create(&TopicLabel { topic: "container-logs".to_owned() }).get();
+    let label = PartitionLabel { topic: "container-logs".to_owned(), partition: 0 };
+    let lost = metrics.records_lost.get_or_create(&label).get();
+    assert!(read > 100 && lost > 100, "{read} read, {lost} lost");
+    assert_eq!(read + lost, 500);
+    let told = told_of_logs(&brokers, |progress| progress.lost > 0);
+    assert_eq!(told.iter().map(|progress| (progress.lost, progress.restarted)).collect::<Vec<_>>(), [(lost, None)]);
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(510));
+}
+
+#[test]
+fn a_topic_that_was_created_anew_is_read_from_its_start() {
+    let (_mock, brokers) = mock();
+    // What the group read of the topic of that name before.
+    commit(&brokers, "faultline", "container-logs", 0, 500);
+    let at_ms = 1_795_000_000_000;
+    let record = |n: i64| Put { timestamp_ms: Some(at_ms + n), ..Put::value(format!("line {n}")) };
+    produce(&brokers, "container-logs", (0..10).map(record));
+    let metrics = scan_to_the_end(&brokers);
+    assert_eq!(metrics.records.get_or_create(&TopicLabel { topic: "container-logs".to_owned() }).get(), 10);
+    assert_eq!(committed(&brokers, "faultline", "container-logs", 0), Some(10));
+    let told = told_of_logs(&brokers, |progress| progress.next > progress.first);
+    let began = Some(Timestamp::from_millis(at_ms));
+    assert_eq!((told[0].first, told[0].restarted, told[0].lost), (0, began, 0));
+    assert!(told[1..].iter().all(|progress| progress.restarted.is_none()));
 }
 
 fn gauge(running: &Running, line: &str) -> bool {

@@ -174,7 +174,7 @@ proptest! {
             }
         }
         prop_assert_eq!((next, watermarks), ([100; 3], 3), "only the last part of each says how far event time is");
-        let name = |pod: Option<u32>| pod.map(|index| pod_name(index));
+        let name = |pod: Option<u32>| pod.map(pod_name);
         let mut expected: Vec<_> = whole.matches.iter()
             .map(|m| (m.partition as i32, m.offset, m.rule.clone(), name(m.pod))).collect();
         matches.sort();

@@ -1,4 +1,4 @@
-//! The correlator under seeded simulation: two scanners whose reports come late, out of step and twice, over random
+//! The correlator under seeded simulation: two scanners whose reports and heartbeats come late, out of step and twice, over random
 //! clusters with a known fault. A failing seed is printed and reproduces.
 
 use std::collections::BTreeSet;
@@ -110,10 +110,10 @@ impl Scanner {
         }
         // Chatter takes offsets too.
         self.offset += presence.len() as i64;
-        self.reports.push(Report {
+        let report = Report {
             version: VERSION,
             cluster: Some("sim".into()),
-            more: false,
+            more: true,
             scanner: self.topic.into(),
             sequence: self.reports.len() as u64,
             flushed_at: Timestamp::default(),
@@ -122,16 +122,19 @@ impl Scanner {
                 first,
                 next: self.offset,
                 records: (self.offset - first) as u64,
-                rejected: 0,
                 watermark: Some(at(now)),
                 idle: first == self.offset,
                 ended: now == END,
+                ..Progress::default()
             }],
             pods: pods.to_vec(),
             presence,
             matches,
             changes: Vec::new(),
-        });
+        };
+        // What brought nothing of the cluster is a heartbeat alone.
+        let heartbeat = report.heartbeat();
+        self.reports.extend((first < self.offset).then_some(report).into_iter().chain([heartbeat]));
     }
 }
 
@@ -182,7 +185,7 @@ fn interleave(scanners: &[Scanner; 2], random: &mut Random, again: bool) -> Vec<
     let mut next = [0usize; 2];
     while (0..2).any(|of| next[of] < scanners[of].reports.len()) {
         let ahead = next[0] as i64 - next[1] as i64;
-        let mut of = if ahead.abs() > 5 { usize::from(ahead > 0) } else { usize::from(random.chance(50)) };
+        let mut of = if ahead.abs() > 10 { usize::from(ahead > 0) } else { usize::from(random.chance(50)) };
         if next[of] >= scanners[of].reports.len() {
             of = 1 - of;
         }

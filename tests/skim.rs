@@ -268,7 +268,8 @@ fn clean_records_of_common_producers_are_skimmed() {
         let steps = (1_795_356_000..1_795_356_020).map(|at| Step {
             value: producer(&shop, at).to_string().into_bytes(),
             kafka: None,
-            clock: None,
+            // From the second half on it is the records' clocks that are ahead.
+            clock: (at == 1_795_356_010).then_some(1_795_355_000_000),
             second: at % 2 == 0,
             header: false,
             flush: at % 7 == 0,

@@ -85,10 +85,8 @@ impl Cluster {
             first,
             next: self.offset,
             records: records as u64,
-            rejected: 0,
             watermark: Some(self.now()),
-            idle: false,
-            ended: false,
+            ..Progress::default()
         }
     }
 }

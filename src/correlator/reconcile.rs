@@ -27,6 +27,10 @@ const CHANCE: f64 = 0.02;
 /// Nodes that restart or leave say so within this.
 const NODE_SIGNAL_HOLD: Duration = Duration::from_secs(60);
 
+/// Why a verdict is no more than suspected.
+const RECORDS_LOST: &str =
+    "some records of this window were deleted from Kafka before they could be read: what is known may not be all";
+
 /// A fault that shows in several places is told only once it has not spread for the pause, or has been known for as
 /// long as anyone should wait.
 const SPREAD_PAUSE: Duration = Duration::from_secs(10);
@@ -173,6 +177,11 @@ impl Correlator {
         self.began.is_some_and(|began| now.since(began) >= self.options.alerts.warm_up)
     }
 
+    /// Whether all records of the window could be read.
+    pub(super) fn is_whole(&self, now: Timestamp) -> bool {
+        self.lost_at.is_none_or(|lost| now.since(lost) > self.options.windows.size)
+    }
+
     fn exposed(&self, pods: &BTreeSet<PodKey>, now: Timestamp) -> Vec<Exposed> {
         let nobody = Findings::default();
         let view = self.view(&nobody, now);
@@ -184,7 +193,7 @@ impl Correlator {
         let Found { explanation, spreads, grounds, .. } = found;
         let best = &explanation.best;
         let sure = best.probability >= self.options.alerts.min_probability && best.guarded;
-        let confirmed = sure && self.is_known(now);
+        let confirmed = sure && self.is_known(now) && self.is_whole(now);
         let pods = self.exposed(&explanation.failing, now);
         let key = dedup_key(&self.cluster, &best.suspect);
         if let Some(incident) = self.incidents.get_mut(&key) {
@@ -277,6 +286,9 @@ impl Correlator {
                 self.options.alerts.warm_up.as_secs()
             ));
         }
+        if !confirmed && !self.is_whole(now) {
+            incident.notes.push(RECORDS_LOST.to_owned());
+        }
         join(&mut incident, pods, &self.failures);
         self.supersede(&incident, explanation, now, outcome);
         incident.severity = self.incident_severity(&incident);
@@ -322,7 +334,8 @@ impl Correlator {
             guarded: critical,
             same_pods: Vec::new(),
         };
-        let confirmed = critical && best.probability >= self.options.alerts.min_probability && self.is_known(now);
+        let confirmed = critical && best.probability >= self.options.alerts.min_probability;
+        let confirmed = confirmed && self.is_known(now) && self.is_whole(now);
         let explanation = Explanation { candidates: vec![best.clone()], best, failing: BTreeSet::new() };
         let found = Found { explanation, onset, spreads: false, grounds: None };
         self.open(&found, confirmed, Vec::new(), now, outcome);
@@ -339,7 +352,9 @@ impl Correlator {
                 self.incidents.insert(key, incident);
                 continue;
             }
-            let standing = self.standing(&incident, &roll, now);
+            let mut standing = self.standing(&incident, &roll, now);
+            // What was lost may have told of failures: quiet counts from then on.
+            standing.last_match = standing.last_match.map(|at| self.lost_at.map_or(at, |lost| at.max(lost)));
             if let Some(reason) = incident.is_over(&standing, now, &self.options.alerts) {
                 incident.notes.push(format!("resolved: {reason}"));
                 self.settle(&incident, now);

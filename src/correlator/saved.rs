@@ -22,7 +22,7 @@ use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
 /// To be raised whenever a type that is part of the state changes. `tests/snapshots.rs` tells when it was forgotten.
-pub const LAYOUT: u16 = 1;
+pub const LAYOUT: u16 = 2;
 
 /// Why bytes are no state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -52,6 +52,7 @@ struct Saved<'a> {
     began: Option<Timestamp>,
     beginning: Beginning,
     evaluated: Option<Timestamp>,
+    lost_at: Option<Timestamp>,
 }
 
 impl Correlator {
@@ -71,6 +72,7 @@ impl Correlator {
             began: self.began,
             beginning: self.beginning,
             evaluated: self.evaluated,
+            lost_at: self.lost_at,
         };
         Ok(postcard::to_stdvec(&saved)?)
     }
@@ -96,6 +98,7 @@ impl Correlator {
         correlator.began = saved.began;
         correlator.beginning = saved.beginning;
         correlator.evaluated = saved.evaluated;
+        correlator.lost_at = saved.lost_at;
         let rules = Arc::clone(&correlator.rules);
         let unchanged: BTreeSet<&str> = rules
             .rules()

@@ -28,6 +28,8 @@ const ABANDON_REPORTS: u64 = 600;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PartitionState {
     next: i64,
+    /// See [`Progress::restarted`]; the newest of them.
+    restarted: Option<Timestamp>,
     watermark: Option<Timestamp>,
     waits: bool,
     ended: bool,
@@ -52,12 +54,18 @@ impl Watermarks {
         let reports = self.reports;
         let state = self.partitions.entry(progress.partition.clone()).or_insert(PartitionState {
             next: i64::MIN,
+            restarted: None,
             watermark: None,
             waits: true,
             ended: false,
             mentioned_at: None,
             mentioned_in: reports,
         });
+        if progress.restarted > state.restarted {
+            // Another log: offsets count anew. The same or an older one only tells again what is known.
+            state.restarted = progress.restarted;
+            state.next = i64::MIN;
+        }
         let seen_below = state.next;
         state.next = state.next.max(progress.next);
         state.watermark = state.watermark.max(progress.watermark);
@@ -116,10 +124,8 @@ mod tests {
             first: 0,
             next,
             records: 0,
-            rejected: 0,
             watermark: seconds.map(|s| Timestamp::from_millis(s * 1000)),
-            idle: false,
-            ended: false,
+            ..Progress::default()
         }
     }
 
@@ -188,5 +194,19 @@ mod tests {
         assert_eq!(marks.observe(&progress("a", 10, Some(1))), i64::MIN);
         assert_eq!(marks.observe(&progress("a", 5, Some(1))), 10);
         assert_eq!(marks.observe(&progress("a", 20, Some(1))), 10);
+    }
+
+    #[test]
+    fn a_log_that_begins_again_is_read_from_its_start_once() {
+        let mut marks = Watermarks::new(Duration::from_secs(600));
+        let begun =
+            |next, at: i64| Progress { restarted: Some(Timestamp::from_millis(at)), ..progress("a", next, Some(1)) };
+        marks.observe(&progress("a", 5000, Some(1)));
+        assert_eq!(marks.observe(&begun(10, 70)), i64::MIN, "anew");
+        assert_eq!(marks.observe(&begun(10, 70)), 10, "its scanner crashed and told it again");
+        assert_eq!(marks.observe(&progress("a", 20, Some(1))), 10);
+        assert_eq!(marks.observe(&begun(8, 60)), 20, "an older one is late");
+        assert_eq!(marks.observe(&begun(3, 80)), i64::MIN, "and anew");
+        assert_eq!(marks.observe(&progress("a", 4, Some(1))), 3);
     }
 }

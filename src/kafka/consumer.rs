@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::debug;
 
-use super::record_queue::RecordQueue;
+use super::record_queue::{RecordQueue, log_start};
 use super::{Connection, Error, Fetched, Link, is_denied};
 use crate::record::Partition;
 
@@ -230,6 +230,11 @@ impl Consumer {
             .context()
             .release(self.client(), &list)
             .map_err(|e| Error::from_kafka("giving partitions back", &e))
+    }
+
+    /// Where the broker's log of a partition began, as of the newest fetch; asks nobody.
+    pub fn log_start(&self, topic: &str, partition: i32) -> Option<i64> {
+        log_start(self.client(), topic, partition)
     }
 
     /// Goes on reading a partition that is owned from elsewhere; what was fetched ahead is dropped.

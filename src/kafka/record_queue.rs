@@ -205,6 +205,17 @@ impl Message for Fetched<'_> {
     }
 }
 
+/// Where the log began when librdkafka fetched of it last.
+pub(super) fn log_start<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> Option<i64> {
+    let name = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client is open as long as `consumer` is; the name ends with a zero; the rest is written to.
+    let code =
+        unsafe { sys::rd_kafka_get_watermark_offsets(client, name.as_ptr(), partition, &raw mut low, &raw mut high) };
+    (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && low >= 0).then_some(low)
+}
+
 /// Names and values as they are. rdkafka's own way panics on a name that is not UTF-8, and anyone may write such.
 pub fn raw_headers(headers: &BorrowedHeaders) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
     // As in `Fetched::headers`, the other way round.

@@ -12,10 +12,14 @@ use crate::kafka::{Consumer, Event, FetchState, Fetching, Producer, Start};
 use crate::metrics::{PartitionLabel, StageLabel};
 use crate::record::Partition;
 
+mod continuity;
 mod work;
 
+use continuity::Due;
 pub(super) use work::Work;
 
+/// How long the group may take to say where it left off.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 /// How long fetching may be held up before it is stopped.
 const ROOM_WAIT: Duration = Duration::from_millis(250);
@@ -93,13 +97,14 @@ impl<'s> ScanStage<'s> {
         // Read once for all records of a call.
         let mut now = None;
         let mut read = Ok(());
-        let event = self.consumer.poll_many(wait, |message| {
-            read = self.work.read(message, *now.get_or_insert_with(Instant::now));
-            if read.is_err() || self.work.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let (work, consumer) = (&mut self.work, &self.consumer);
+        let event = consumer.poll_many(wait, |message| {
+            read = work.read(message, *now.get_or_insert_with(Instant::now), consumer);
+            if read.is_err() || work.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         read?;
         match event {
-            Some(Event::Message(message)) => self.work.read(&message, Instant::now())?,
+            Some(Event::Message(message)) => self.work.read(&message, Instant::now(), &self.consumer)?,
             Some(Event::Assigned(partitions)) => self.on_assigned(&partitions)?,
             Some(Event::Revoked(partitions)) => self.on_revoked(&partitions)?,
             Some(Event::Progress(states)) => self.on_progress(states),
@@ -118,15 +123,41 @@ impl<'s> ScanStage<'s> {
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.joined = true;
-        for partition in partitions {
-            self.work.take(partition);
+        let dues = self.dues(partitions);
+        for (partition, due) in &dues {
+            self.work.take(partition, *due);
         }
-        self.consumer.assign(partitions, Start::Committed)?;
+        let start = |due: &Due| match due {
+            Due::At(next) => Start::At(*next),
+            Due::Start | Due::Unknown => Start::Committed,
+        };
+        let starts: Vec<_> = dues.iter().map(|(partition, due)| (partition.clone(), start(due))).collect();
+        self.consumer.assign_each(&starts)?;
         if self.paused {
             self.consumer.pause(partitions.iter())?;
         }
         self.told_of_partitions();
         Ok(())
+    }
+
+    /// Where the group left off. If it does not say in time reading begins all the same, but that something is missing
+    /// before the first record cannot be seen.
+    fn dues(&self, partitions: &[Partition]) -> Vec<(Partition, Due)> {
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        let committed = self.consumer.committed(partitions, COMMITTED_TIMEOUT);
+        self.shared.scan.beat();
+        if let Err(error) = &committed {
+            warn!("{error}; whether records were lost meanwhile is not known");
+        }
+        let due = |partition: &Partition| match &committed {
+            Ok(committed) => {
+                committed.iter().find(|(of, _)| of == partition).map_or(Due::Start, |(_, at)| Due::At(*at))
+            }
+            Err(_) => Due::Unknown,
+        };
+        partitions.iter().map(|partition| (partition.clone(), due(partition))).collect()
     }
 
     /// What was gathered goes out and its offsets are committed before the partitions are let go.

@@ -16,16 +16,7 @@ fn report(second: i64, failing: &[FailingPod<'_>]) -> Report {
     let time = Timestamp::from_millis(second * 1000);
     let partition = Partition { topic: "t".into(), partition: 0 };
     let named = |text: &str| Some(text.into()).filter(|_| !text.is_empty());
-    let progress = Progress {
-        partition,
-        first: 0,
-        next: 0,
-        records: 0,
-        rejected: 0,
-        watermark: Some(time),
-        idle: false,
-        ended: false,
-    };
+    let progress = Progress { partition, first: 0, next: 0, records: 0, watermark: Some(time), ..Progress::default() };
     let pods = failing.iter().map(|(name, node, workload, image)| Pod {
         namespace: "n".into(),
         name: (*name).into(),

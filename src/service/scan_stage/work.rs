@@ -8,9 +8,10 @@ use rdkafka::Message;
 use rdkafka::message::BorrowedHeaders;
 use tracing::warn;
 
+use super::continuity::{Due, Found};
 use crate::decode::Rejected;
-use crate::kafka::{FetchState, Outgoing, Producer, RateLimit, raw_headers};
-use crate::metrics::{Count, Metrics, ReasonLabel, RuleLabel, TopicLabel};
+use crate::kafka::{Consumer, FetchState, Outgoing, Producer, RateLimit, raw_headers};
+use crate::metrics::{Count, Metrics, PartitionLabel, ReasonLabel, RuleLabel, TopicLabel};
 use crate::record::{Partition, Record};
 use crate::report::Report;
 use crate::scanner::matcher::Matcher;
@@ -48,6 +49,8 @@ pub(in crate::service) struct Work<'s> {
 struct Reading {
     owned: Owned,
     slot: Slot,
+    /// Where it goes on.
+    due: Due,
     /// The position that the newest sealed batch covers.
     sealed: Option<i64>,
     counts: Counts,
@@ -99,14 +102,16 @@ impl<'s> Work<'s> {
         }
     }
 
-    pub fn take(&mut self, partition: &Partition) {
+    /// `due` is where the group left off.
+    pub fn take(&mut self, partition: &Partition, due: Due) {
         let Some(input) = self.shared.inputs.find(&partition.topic) else {
             return;
         };
         let slot = self.scanner.assign(partition.clone(), input.clone());
         let counts = Counts::new(&self.shared.metrics, &partition.topic);
         let owned = Owned::new(partition.clone(), Instant::now());
-        self.owned.push(Reading { owned, slot, sealed: None, counts, cluster_header: input.cluster_header.clone() });
+        let cluster_header = input.cluster_header.clone();
+        self.owned.push(Reading { owned, slot, due, sealed: None, counts, cluster_header });
     }
 
     pub fn give_up(&mut self, partition: &Partition) {
@@ -123,18 +128,24 @@ impl<'s> Work<'s> {
 
     /// Scans one record; one that cannot be decoded goes to the dead-letter topic.
     /// `now` is when it was fetched.
-    pub fn read(&mut self, message: &impl Message<Headers = BorrowedHeaders>, now: Instant) -> Result<(), Error> {
+    pub fn read(
+        &mut self,
+        message: &impl Message<Headers = BorrowedHeaders>,
+        now: Instant,
+        consumer: &Consumer,
+    ) -> Result<(), Error> {
         let Some(index) = self.find(message.topic(), message.partition()) else {
             return Ok(());
         };
+        let log_start = || consumer.log_start(message.topic(), message.partition());
+        match self.owned[index].due.meet(message.offset(), log_start) {
+            Found::GoesOn => {}
+            found => self.note_break(index, found, message)?,
+        }
         let reading = &mut self.owned[index];
         reading.owned.read(message.offset(), now);
         self.first_record.get_or_insert(now);
-        let record = Record {
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis().map(Timestamp::from_millis),
-            value: message.payload(),
-        };
+        let record = Record { offset: message.offset(), timestamp: timestamp(message), value: message.payload() };
         reading.counts.records.inc();
         reading.counts.bytes.inc_by(record.value.map_or(0, <[u8]>::len) as u64);
         let cluster = reading.cluster_header.as_deref().and_then(|name| header(message.headers(), name));
@@ -155,6 +166,29 @@ impl<'s> Work<'s> {
             }
             Err(rejected) => self.reject(message, &rejected),
         }
+    }
+
+    /// The log does not go on where reading stood.
+    fn note_break(&mut self, index: usize, found: Found, message: &impl Message) -> Result<(), Error> {
+        let (partition, slot) = (self.owned[index].owned.partition.clone(), self.owned[index].slot);
+        let offset = message.offset();
+        match found {
+            Found::GoesOn => {}
+            Found::Lost(records) => {
+                warn!("{records} records of {partition} before offset {offset} were deleted before they could be read");
+                let label = PartitionLabel { topic: partition.topic.to_string(), partition: partition.partition };
+                self.shared.metrics.records_lost.get_or_create(&label).inc_by(records);
+                self.scanner.lose(slot, records);
+            }
+            Found::Begins => self.scanner.restart(slot, timestamp(message)),
+            Found::BeginsAgain => {
+                warn!("{partition} begins again at offset {offset}: it was created anew; it is read from there");
+                // One report cannot tell of both logs.
+                self.flush()?;
+                self.scanner.restart(slot, timestamp(message));
+            }
+        }
+        Ok(())
     }
 
     fn note_future(&mut self, message: &impl Message) {
@@ -250,7 +284,7 @@ impl<'s> Work<'s> {
             self.count(&report);
             self.send_report(&report)?;
         }
-        self.count_limits();
+        self.shared.limit_hits("clusters", self.scanner.take_counts().clusters);
         if !self.incomplete {
             let covers = self.newly_covered();
             self.outbox.seal(covers, self.first_record.take());
@@ -296,13 +330,6 @@ impl<'s> Work<'s> {
         if let Some(now) = seen.filter(|now| *now > before) {
             warn!("`{reports}` has {now} partitions now, not {before}; clusters that moved are learnt anew");
             self.report_partitions = now;
-        }
-    }
-
-    fn count_limits(&mut self) {
-        let counts = self.scanner.take_counts();
-        for (limit, hits) in [("clusters", counts.clusters)] {
-            self.shared.limit_hits(limit, hits);
         }
     }
 
@@ -410,6 +437,10 @@ impl<'s> Work<'s> {
             self.scanner.end(&self.matcher, reading.slot);
         }
     }
+}
+
+fn timestamp(message: &impl Message) -> Option<Timestamp> {
+    message.timestamp().to_millis().map(Timestamp::from_millis)
 }
 
 fn json(report: &Report) -> Result<Vec<u8>, Error> {
