@@ -90,6 +90,10 @@ impl<'w> Checks<'w> {
         self.violation.as_deref()
     }
 
+    pub fn watermarks(&self) -> Vec<(u64, u64, usize)> {
+        self.witnesses.iter().map(|w| (w.counts.evaluations, w.counts.matches, w.shard.sizes().map(|s| s.failing_pods).sum())).collect()
+    }
+
     /// The first one counts.
     pub fn fail(&mut self, what: impl FnOnce() -> String) {
         if self.violation.is_none() {
@@ -142,6 +146,11 @@ impl<'w> Checks<'w> {
                 self.fail(|| format!("reports {at}: {input}@{} is news twice", matched.offset));
             }
         }
+    }
+
+    pub fn is_all_reported(&self) -> bool {
+        let is_told = |beaten: &Vec<i64>| beaten.iter().enumerate().all(|(input, next)| *next == self.input.end(input));
+        self.beaten.iter().all(is_told)
     }
 
     /// What the reports tell of, up to where nothing is missing, may be committed.
@@ -246,6 +255,12 @@ impl<'w> Checks<'w> {
             transitions != [true, false]
         });
         if let Some(what) = wrong.map(|(key, story)| format!("{key}: {story:?}")) {
+            if std::env::var_os("FAULTLINE_SIMULATION_SEED").is_some() {
+                for (at, witness) in self.witnesses.iter().enumerate() {
+                    println!("{at}: {:?}", witness.counts);
+                    for (o, told) in &witness.told { println!("{o} {}", String::from_utf8_lossy(&told.value)); }
+                }
+            }
             return self.fail(|| what);
         }
         let expected: BTreeSet<String> =
@@ -253,6 +268,12 @@ impl<'w> Checks<'w> {
         let is_told = |suspect: &String| stories.keys().any(|key| key.contains(suspect.as_str()));
         let missing = expected.iter().find(|suspect| !is_told(suspect)).cloned();
         if missing.is_some() || stories.len() != expected.len() {
+            if std::env::var_os("FAULTLINE_SIMULATION_SEED").is_some() {
+                for (at, witness) in self.witnesses.iter().enumerate() {
+                    println!("{at}: {:?}", witness.counts);
+                    for (o, told) in &witness.told { println!("{o} {}", String::from_utf8_lossy(&told.value)); }
+                }
+            }
             let keys: Vec<String> = stories.keys().map(|key| (*key).to_owned()).collect();
             self.fail(|| format!("told of {keys:?}, expected {expected:?}"));
         }

@@ -314,12 +314,14 @@ impl<'w> Correlating<'w> {
         }
     }
 
-    /// One step of the network.
+    /// Some of what is on its way arrives, reports there or acknowledgements here.
     pub fn network(&mut self, scene: &mut Scene<'_, '_>) {
-        if scene.random.chance(60) {
-            self.acked.extend(self.wire.transmit(scene));
-        } else if let Some((batch, bytes)) = self.acked.pop_front() {
-            self.acks.acknowledged(batch, bytes);
+        for _ in 0..=scene.random.below(8) {
+            if scene.random.chance(60) {
+                self.acked.extend(self.wire.transmit(scene));
+            } else if let Some((batch, bytes)) = self.acked.pop_front() {
+                self.acks.acknowledged(batch, bytes);
+            }
         }
     }
 
@@ -395,10 +397,17 @@ impl<'w> Correlating<'w> {
         }
     }
 
+    /// A graceful stop.
+    pub fn finish(mut self, scene: &mut Scene<'_, '_>) {
+        let partitions: Vec<usize> = self.owned.iter().map(|correlated| correlated.at).collect();
+        self.on_revoked(&partitions, scene);
+        scene.broker.correlate.expel(self.member.id);
+    }
+
     fn on_revoked(&mut self, partitions: &[usize], scene: &mut Scene<'_, '_>) {
         self.commit_all(partitions, scene);
         self.seal();
-        let patience = if scene.random.chance(80) { u64::MAX } else { scene.random.below(6) };
+        let patience = if !scene.chaos || scene.random.chance(80) { u64::MAX } else { scene.random.below(6) };
         for _ in 0..patience {
             if self.acks.messages() == 0 {
                 break;

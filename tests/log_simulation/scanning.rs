@@ -218,12 +218,14 @@ impl<'w> Scanning<'w> {
         covered.collect()
     }
 
-    /// One step of the network.
+    /// Some of what is on its way arrives, reports there or acknowledgements here.
     pub fn network(&mut self, scene: &mut Scene<'_, '_>) {
-        if scene.random.chance(60) {
-            self.acked.extend(self.wire.transmit(scene));
-        } else if let Some((batch, bytes)) = self.acked.pop_front() {
-            self.acks.acknowledged(batch, bytes);
+        for _ in 0..=scene.random.below(8) {
+            if scene.random.chance(60) {
+                self.acked.extend(self.wire.transmit(scene));
+            } else if let Some((batch, bytes)) = self.acked.pop_front() {
+                self.acks.acknowledged(batch, bytes);
+            }
         }
     }
 
@@ -281,6 +283,13 @@ impl<'w> Scanning<'w> {
         });
     }
 
+    /// A graceful stop.
+    pub fn finish(mut self, scene: &mut Scene<'_, '_>) {
+        let inputs: Vec<usize> = self.owned.iter().map(|reading| reading.input).collect();
+        self.on_revoked(&inputs, scene);
+        scene.broker.scan.expel(self.member.id);
+    }
+
     fn on_revoked(&mut self, inputs: &[usize], scene: &mut Scene<'_, '_>) {
         let concerned = |reading: &&Reading| inputs.contains(&reading.input);
         for reading in self.owned.iter().filter(concerned) {
@@ -288,7 +297,7 @@ impl<'w> Scanning<'w> {
         }
         self.flush(scene);
         // Most often all is acknowledged in time.
-        let patience = if scene.random.chance(80) { u64::MAX } else { scene.random.below(6) };
+        let patience = if !scene.chaos || scene.random.chance(80) { u64::MAX } else { scene.random.below(6) };
         for _ in 0..patience {
             if self.acks.messages() == 0 {
                 break;

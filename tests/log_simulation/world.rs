@@ -14,6 +14,7 @@ use super::{Naive, Parts, Scene, Tally};
 const MOST_STEPS: u64 = 200_000;
 
 /// How bad a day it is.
+#[derive(Debug)]
 struct Weather {
     exactly_once: bool,
     /// In a thousand steps.
@@ -51,6 +52,7 @@ pub fn run(seed: u64, parts: &Parts, naive: Naive) -> Result<Tally, String> {
     let mut random = Random(seed);
     let input = Input::new(&mut random);
     let weather = Weather::new(&mut random);
+    if std::env::var_os("FAULTLINE_SIMULATION_SEED").is_some() { println!("{weather:?} {:?}", input.faults); }
     let (reports, states) = (1 + random.index(2), 1 + random.index(2));
     let mut broker = Broker::new(PARTITIONS, reports, states);
     broker.without_fencing = naive == Naive::Fencing;
@@ -106,6 +108,7 @@ impl World<'_> {
     fn run(&mut self, scene: &mut Scene<'_, '_>) {
         while scene.checks.violation().is_none() {
             scene.tally.steps += 1;
+            if std::env::var_os("FAULTLINE_SIMULATION_SEED").is_some() && scene.tally.steps.is_multiple_of(500) { println!("{} {} {:?}", scene.tally.steps, scene.now, scene.checks.watermarks()); }
             scene.now += scene.random.between(0, self.weather.pace);
             self.recruit(scene);
             let (steps, now) = (scene.tally.steps, scene.now);
@@ -126,7 +129,7 @@ impl World<'_> {
 
     /// Instances that are missing are started.
     fn recruit(&mut self, scene: &mut Scene<'_, '_>) {
-        if self.scanners.len() < self.weather.scanners && scene.random.chance(10) {
+        if self.scanners.len() < self.weather.scanners && !self.is_scanned && scene.random.chance(10) {
             self.members += 1;
             self.scanners.push(Scanning::new(self.members, &self.parts.matcher, scene));
         }
@@ -281,10 +284,17 @@ impl World<'_> {
             return false;
         }
         self.expire_sessions(scene);
+        let is_asleep = self.scanners.iter().any(|scanner| scanner.stalled_until > scene.now);
+        if scene.checks.is_all_reported() && !is_asleep {
+            self.scanners.drain(..).for_each(|scanner| scanner.finish(scene));
+        }
         let committed = |input: usize| scene.broker.scan.committed[input].unwrap_or(0);
         self.is_scanned |= (0..PARTITIONS).all(|input| committed(input) == scene.checks.input.end(input));
+        if self.is_scanned && scene.tally.steps.is_multiple_of(400) {
+            self.correlators.drain(..).for_each(|correlator| correlator.finish(scene));
+        }
         let correlated = |at: usize| scene.broker.correlate.committed[at].unwrap_or(0);
         let is_correlated = (0..scene.broker.reports.len()).all(|at| correlated(at) == scene.broker.reports[at].end());
-        self.is_scanned && is_correlated && self.scanners.iter().all(|scanner| scanner.wire.is_empty())
+        self.is_scanned && is_correlated && self.scanners.is_empty()
     }
 }
