@@ -83,6 +83,7 @@ pub struct Member {
 }
 
 /// A consumer group that hands partitions on one by one (cooperatively).
+#[derive(Debug)]
 pub struct Group {
     pub generation: u64,
     members: BTreeSet<u64>,

@@ -13,7 +13,7 @@ use faultline::service::owned::Owned;
 use faultline::shard::ledger::{Ledger, Sent, TakenUp};
 use faultline::shard::snapshot::{Gatherer, Slot, key_prefix, pack};
 
-use super::broker::{Entry, Member, Target};
+use super::broker::{Broker, Entry, Member, Target};
 use super::checks::Told;
 use super::transacting::Transacting;
 use super::{Naive, Scene};
@@ -316,7 +316,7 @@ impl<'w> Correlating<'w> {
 
     /// Some of what is on its way arrives, reports there or acknowledgements here.
     pub fn network(&mut self, scene: &mut Scene<'_, '_>) {
-        for _ in 0..=scene.random.below(8) {
+        for _ in 0..=scene.random.below(30) {
             if scene.random.chance(60) {
                 self.acked.extend(self.wire.transmit(scene));
             } else if let Some((batch, bytes)) = self.acked.pop_front() {
@@ -395,6 +395,11 @@ impl<'w> Correlating<'w> {
             scene.broker.correlate.assign(id, &taken);
             self.begin_restoring(taken.into_iter().map(|at| (at, None)).collect(), 0);
         }
+    }
+
+    pub fn has_read_all(&self, broker: &Broker) -> bool {
+        let is_read = |correlated: &Correlated| correlated.ledger.next() == Some(broker.reports[correlated.at].end());
+        self.restoring.is_none() && self.owned.iter().all(is_read)
     }
 
     /// A graceful stop.

@@ -220,7 +220,7 @@ impl<'w> Scanning<'w> {
 
     /// Some of what is on its way arrives, reports there or acknowledgements here.
     pub fn network(&mut self, scene: &mut Scene<'_, '_>) {
-        for _ in 0..=scene.random.below(8) {
+        for _ in 0..=scene.random.below(30) {
             if scene.random.chance(60) {
                 self.acked.extend(self.wire.transmit(scene));
             } else if let Some((batch, bytes)) = self.acked.pop_front() {

@@ -14,7 +14,6 @@ use super::{Naive, Parts, Scene, Tally};
 const MOST_STEPS: u64 = 200_000;
 
 /// How bad a day it is.
-#[derive(Debug)]
 struct Weather {
     exactly_once: bool,
     /// In a thousand steps.
@@ -30,7 +29,7 @@ struct Weather {
 
 impl Weather {
     fn new(random: &mut Random) -> Self {
-        let bad = |random: &mut Random, most| if random.chance(70) { random.below(most) } else { 0 };
+        let bad = |random: &mut Random, most| if random.chance(75) { random.below(most) } else { 0 };
         Weather {
             exactly_once: random.chance(60),
             crashes: bad(random, 12),
@@ -52,7 +51,6 @@ pub fn run(seed: u64, parts: &Parts, naive: Naive) -> Result<Tally, String> {
     let mut random = Random(seed);
     let input = Input::new(&mut random);
     let weather = Weather::new(&mut random);
-    if std::env::var_os("FAULTLINE_SIMULATION_SEED").is_some() { println!("{weather:?} {:?}", input.faults); }
     let (reports, states) = (1 + random.index(2), 1 + random.index(2));
     let mut broker = Broker::new(PARTITIONS, reports, states);
     broker.without_fencing = naive == Naive::Fencing;
@@ -60,6 +58,7 @@ pub fn run(seed: u64, parts: &Parts, naive: Naive) -> Result<Tally, String> {
     let mut tally = Tally::default();
     // Everything may have been written before anybody reads.
     let now = if random.chance(30) { 300_000 } else { 0 };
+    checks.is_fair = now == 0 && weather.crashes + weather.stalls + weather.moves == 0;
     let mut scene = Scene {
         broker: &mut broker,
         checks: &mut checks,
@@ -108,7 +107,6 @@ impl World<'_> {
     fn run(&mut self, scene: &mut Scene<'_, '_>) {
         while scene.checks.violation().is_none() {
             scene.tally.steps += 1;
-            if std::env::var_os("FAULTLINE_SIMULATION_SEED").is_some() && scene.tally.steps.is_multiple_of(500) { println!("{} {} {:?}", scene.tally.steps, scene.now, scene.checks.watermarks()); }
             scene.now += scene.random.between(0, self.weather.pace);
             self.recruit(scene);
             let (steps, now) = (scene.tally.steps, scene.now);
@@ -121,7 +119,8 @@ impl World<'_> {
             self.step(scene);
             if scene.tally.steps > MOST_STEPS {
                 let (scan, correlate) = (&scene.broker.scan.committed, &scene.broker.correlate.committed);
-                let what = format!("stuck at {scan:?} and {correlate:?}");
+                let ends: Vec<i64> = scene.broker.reports.iter().map(|reports| reports.end()).collect();
+                let what = format!("stuck at {scan:?} and {correlate:?} of {ends:?}, {:?}", scene.broker.correlate);
                 scene.checks.fail(|| what);
             }
         }
@@ -291,7 +290,10 @@ impl World<'_> {
         let committed = |input: usize| scene.broker.scan.committed[input].unwrap_or(0);
         self.is_scanned |= (0..PARTITIONS).all(|input| committed(input) == scene.checks.input.end(input));
         if self.is_scanned && scene.tally.steps.is_multiple_of(400) {
-            self.correlators.drain(..).for_each(|correlator| correlator.finish(scene));
+            let (read, reading) = self.correlators.drain(..).partition(|correlator| correlator.has_read_all(scene.broker));
+            self.correlators = reading;
+            let read: Vec<Correlating<'_>> = read;
+            read.into_iter().for_each(|correlator| correlator.finish(scene));
         }
         let correlated = |at: usize| scene.broker.correlate.committed[at].unwrap_or(0);
         let is_correlated = (0..scene.broker.reports.len()).all(|at| correlated(at) == scene.broker.reports[at].end());
