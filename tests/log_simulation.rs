@@ -159,3 +159,14 @@ fn nothing_is_lost_and_nothing_comes_twice() {
     println!("{sum:?}");
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
+
+/// What would be wrong is seen to be wrong.
+#[test]
+fn naive_ways_are_found_out() {
+    let parts = Parts::new();
+    for naive in [Naive::UnacknowledgedCommits, Naive::ForgottenCommits, Naive::Positions, Naive::Fencing] {
+        let found = (0..60).find_map(|seed| run(seed, &parts, naive).err().map(|violation| (seed, violation)));
+        let Some((seed, violation)) = found else { panic!("{naive:?} goes unnoticed") };
+        println!("{naive:?}, seed {seed}: {violation}");
+    }
+}

@@ -24,6 +24,9 @@ const REPORTS_IN_FLIGHT: usize = 4;
 /// So small that busy flushes are split.
 const REPORT_BYTES: usize = 2_500;
 
+/// Added to an offset it is above whatever was seen.
+const NEVER_SEEN: i64 = 1 << 40;
+
 /// A report on its way.
 struct Sent {
     written: Written,
@@ -104,10 +107,12 @@ impl<'w> Scanning<'w> {
     /// One turn of the stage's loop, with whatever its consumer has for it.
     pub fn turn(&mut self, scene: &mut Scene<'_, '_>) {
         self.scanner.set_clock(timestamp(scene.now));
+        // The first turn after a stop often finds that nothing was fetched yet.
+        let just_woke = std::mem::take(&mut self.stalled_until) > 0;
         match scene.random.below(10) {
+            _ if just_woke && scene.random.chance(50) => {}
             0 => self.on_group(scene),
             1..3 => self.on_progress(scene),
-            // Nothing came: the first turns after a stop may be such.
             3 => {}
             _ => self.read_some(scene),
         }
@@ -174,7 +179,10 @@ impl<'w> Scanning<'w> {
     fn flush(&mut self, scene: &mut Scene<'_, '_>) {
         self.flushed = scene.now;
         self.tell_idle(scene);
-        for report in self.scanner.flush(timestamp(scene.now)) {
+        for mut report in self.scanner.flush(timestamp(scene.now)) {
+            if scene.naive == Naive::Positions {
+                report.matches.iter_mut().for_each(|matched| matched.offset += NEVER_SEEN);
+            }
             let value = serde_json::to_vec(&report).expect("a report can be written");
             if value.len() <= REPORT_BYTES {
                 self.send(report, value);

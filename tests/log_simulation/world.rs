@@ -222,7 +222,8 @@ impl World<'_> {
 
     fn stall(&mut self, scene: &mut Scene<'_, '_>) {
         scene.tally.stalls += 1;
-        let until = scene.now + scene.random.between(0, 90_000);
+        let most = scene.random.pick(&[5_000, 60_000, 200_000]).unwrap_or(0);
+        let until = scene.now + scene.random.between(1, most);
         if scene.random.chance(50) && !self.scanners.is_empty() {
             let index = scene.random.index(self.scanners.len());
             self.scanners[index].stalled_until = until;
