@@ -128,15 +128,16 @@ impl<'w> Checks<'w> {
         for progress in &report.partitions {
             let input = progress.partition.partition as usize;
             let beaten = self.beaten[at][input];
-            let gap = progress.next > progress.first && progress.first > beaten;
-            self.demand(!gap, || format!("reports {at}: a gap, {input} was told of up to {beaten}, then {progress:?}"));
-            let Some(cluster) = cluster else {
+            // Parts of one report go on where the part before ended.
+            let told = cluster.and_then(|cluster| self.reported.get(&(cluster, input))).map_or(beaten, |r| beaten.max(*r));
+            let gap = progress.next > progress.first && progress.first > told;
+            self.demand(!gap, || format!("reports {at}: a gap, {input} was told of up to {told}, then {progress:?}"));
+            if let Some(cluster) = cluster {
+                seen_below.push(told);
+                self.reported.insert((cluster, input), told.max(progress.next));
+            } else {
                 self.beaten[at][input] = beaten.max(progress.next);
-                continue;
-            };
-            let reported = self.reported.entry((cluster, input)).or_default();
-            seen_below.push((*reported).max(beaten));
-            *reported = (*reported).max(progress.next);
+            }
         }
         for matched in &report.matches {
             let index = matched.partition as usize;

@@ -140,6 +140,17 @@ impl<'w> Scanning<'w> {
         }
     }
 
+    /// Reads all that there is, and hears that there is no more.
+    pub fn catch_up(&mut self, scene: &mut Scene<'_, '_>) {
+        for index in 0..self.owned.len() {
+            while self.has_room() && self.owned[index].fetch < scene.checks.input.end_at(self.owned[index].input, scene.now)
+            {
+                self.read(index, scene);
+            }
+        }
+        self.on_progress(scene);
+    }
+
     fn read(&mut self, index: usize, scene: &mut Scene<'_, '_>) {
         let reading = &mut self.owned[index];
         let offset = reading.fetch;

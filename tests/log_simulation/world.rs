@@ -226,6 +226,9 @@ impl World<'_> {
         let until = scene.now + scene.random.between(1, most);
         if scene.random.chance(50) && !self.scanners.is_empty() {
             let index = scene.random.index(self.scanners.len());
+            if scene.random.chance(50) && self.scanners[index].stalled_until == 0 {
+                self.scanners[index].catch_up(scene);
+            }
             self.scanners[index].stalled_until = until;
         } else if !self.correlators.is_empty() {
             let index = scene.random.index(self.correlators.len());
