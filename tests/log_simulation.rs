@@ -58,6 +58,8 @@ pub enum Naive {
     Positions,
     /// The broker lets everyone commit everything.
     Fencing,
+    /// A scanner does not notice that it was stopped.
+    Stops,
 }
 
 /// What a step may look at and change.
@@ -164,8 +166,9 @@ fn nothing_is_lost_and_nothing_comes_twice() {
 #[test]
 fn naive_ways_are_found_out() {
     let parts = Parts::new();
-    for naive in [Naive::UnacknowledgedCommits, Naive::ForgottenCommits, Naive::Positions, Naive::Fencing] {
-        let found = (0..60).find_map(|seed| run(seed, &parts, naive).err().map(|violation| (seed, violation)));
+    let all = [Naive::UnacknowledgedCommits, Naive::ForgottenCommits, Naive::Positions, Naive::Fencing, Naive::Stops];
+    for naive in all {
+        let found = (0..100).find_map(|seed| run(seed, &parts, naive).err().map(|violation| (seed, violation)));
         let Some((seed, violation)) = found else { panic!("{naive:?} goes unnoticed") };
         println!("{naive:?}, seed {seed}: {violation}");
     }

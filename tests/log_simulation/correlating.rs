@@ -175,7 +175,8 @@ impl<'w> Correlating<'w> {
         if !self.setup.exactly_once && committed.iter().any(Option::is_some) {
             sent.extend(scene.broker.stable(Target::Alerts).map(|entry| (0, entry.id.clone())));
         }
-        for (((at, epoch), committed), gatherer) in partitions.into_iter().zip(committed).zip(gatherers.into_iter().flatten())
+        for (((at, epoch), committed), gatherer) in
+            partitions.into_iter().zip(committed).zip(gatherers.into_iter().flatten())
         {
             let known = committed.filter(|_| scene.naive != Naive::ForgottenCommits);
             let Setup { rules, options, .. } = self.setup;
@@ -260,8 +261,7 @@ impl<'w> Correlating<'w> {
         }
         for correlated in &mut self.owned {
             let (at, end) = (correlated.at, scene.broker.reports[correlated.at].end());
-            let state =
-                FetchState { end: (correlated.fetch == end).then_some(end), high: Some(end), queued: 0 };
+            let state = FetchState { end: (correlated.fetch == end).then_some(end), high: Some(end), queued: 0 };
             let is_untouched = correlated.owned.position == correlated.begins_at;
             if is_untouched && state.end.is_some_and(|end| Some(end) < correlated.begins_at) {
                 (correlated.owned.position, correlated.begins_at) = (None, None);

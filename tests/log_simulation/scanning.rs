@@ -107,6 +107,9 @@ impl<'w> Scanning<'w> {
     /// One turn of the stage's loop, with whatever its consumer has for it.
     pub fn turn(&mut self, scene: &mut Scene<'_, '_>) {
         self.scanner.set_clock(timestamp(scene.now));
+        if scene.naive != Naive::Stops {
+            self.owned.iter_mut().for_each(|reading| reading.owned.turn(scene.instant()));
+        }
         // The first turn after a stop often finds that nothing was fetched yet.
         let just_woke = std::mem::take(&mut self.stalled_until) > 0;
         match scene.random.below(10) {
@@ -143,7 +146,8 @@ impl<'w> Scanning<'w> {
     /// Reads all that there is, and hears that there is no more.
     pub fn catch_up(&mut self, scene: &mut Scene<'_, '_>) {
         for index in 0..self.owned.len() {
-            while self.has_room() && self.owned[index].fetch < scene.checks.input.end_at(self.owned[index].input, scene.now)
+            while self.has_room()
+                && self.owned[index].fetch < scene.checks.input.end_at(self.owned[index].input, scene.now)
             {
                 self.read(index, scene);
             }

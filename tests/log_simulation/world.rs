@@ -21,6 +21,8 @@ struct Weather {
     stalls: u64,
     moves: u64,
     retention: u64,
+    /// How long an instance may stand still: milliseconds.
+    longest_stall: i64,
     /// Milliseconds between two steps, at most.
     pace: i64,
     scanners: usize,
@@ -28,16 +30,19 @@ struct Weather {
 }
 
 impl Weather {
-    fn new(random: &mut Random) -> Self {
+    fn new(random: &mut Random, naive: Naive) -> Self {
+        // Everybody sleeps at once: nobody reads what comes meanwhile.
+        let is_sleepy = random.chance(10) || naive == Naive::Stops;
         let bad = |random: &mut Random, most| if random.chance(75) { random.below(most) } else { 0 };
         Weather {
             exactly_once: random.chance(60),
             crashes: bad(random, 12),
-            stalls: bad(random, 12),
+            stalls: if is_sleepy { 10 } else { bad(random, 12) },
             moves: bad(random, 20),
             retention: if random.chance(10) { 2 } else { 0 },
+            longest_stall: if is_sleepy { 200_000 } else { random.pick(&[5_000, 90_000]).unwrap_or(0) },
             pace: random.pick(&[100, 200, 500]).unwrap_or(100),
-            scanners: 1 + random.index(3),
+            scanners: if is_sleepy { 1 } else { 1 + random.index(3) },
             correlators: 1 + random.index(3),
         }
     }
@@ -50,7 +55,7 @@ impl Weather {
 pub fn run(seed: u64, parts: &Parts, naive: Naive) -> Result<Tally, String> {
     let mut random = Random(seed);
     let input = Input::new(&mut random);
-    let weather = Weather::new(&mut random);
+    let weather = Weather::new(&mut random, naive);
     let (reports, states) = (1 + random.index(2), 1 + random.index(2));
     let mut broker = Broker::new(PARTITIONS, reports, states);
     broker.without_fencing = naive == Naive::Fencing;
@@ -222,8 +227,7 @@ impl World<'_> {
 
     fn stall(&mut self, scene: &mut Scene<'_, '_>) {
         scene.tally.stalls += 1;
-        let most = scene.random.pick(&[5_000, 60_000, 200_000]).unwrap_or(0);
-        let until = scene.now + scene.random.between(1, most);
+        let until = scene.now + scene.random.between(1, self.weather.longest_stall);
         if scene.random.chance(50) && !self.scanners.is_empty() {
             let index = scene.random.index(self.scanners.len());
             if scene.random.chance(50) && self.scanners[index].stalled_until == 0 {
@@ -294,7 +298,8 @@ impl World<'_> {
         let committed = |input: usize| scene.broker.scan.committed[input].unwrap_or(0);
         self.is_scanned |= (0..PARTITIONS).all(|input| committed(input) == scene.checks.input.end(input));
         if self.is_scanned && scene.tally.steps.is_multiple_of(400) {
-            let (read, reading) = self.correlators.drain(..).partition(|correlator| correlator.has_read_all(scene.broker));
+            let (read, reading) =
+                self.correlators.drain(..).partition(|correlator| correlator.has_read_all(scene.broker));
             self.correlators = reading;
             let read: Vec<Correlating<'_>> = read;
             read.into_iter().for_each(|correlator| correlator.finish(scene));
