@@ -39,7 +39,7 @@ pub use explained::{
 use failures::{Bounds, Failures};
 use incident::Incident;
 use inventory::{Inventory, PodKey};
-use watermark::Watermarks;
+pub(crate) use watermark::Watermarks;
 use window::SlidingWindow;
 
 /// What an operator can set; the names are those of the configuration.
@@ -293,6 +293,11 @@ impl Correlator {
             evaluated: None,
             lost_at: None,
         }
+    }
+
+    /// What heartbeats told of positions before anything was known of the cluster: below them nothing is new of it either.
+    pub(crate) fn behind(self, heard: &Watermarks) -> Self {
+        Correlator { watermarks: self.watermarks.behind(heard), ..self }
     }
 
     /// Takes in one report, or a heartbeat; when it moved the watermark past a slide boundary, the windows are evaluated,

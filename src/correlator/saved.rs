@@ -22,7 +22,7 @@ use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
 /// To be raised whenever a type that is part of the state changes. `tests/snapshots.rs` tells when it was forgotten.
-pub const LAYOUT: u16 = 2;
+pub const LAYOUT: u16 = 3;
 
 /// Why bytes are no state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
