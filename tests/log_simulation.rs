@@ -150,7 +150,7 @@ fn nothing_is_lost_and_nothing_comes_twice() {
     let parts = Parts::new();
     let mut sum = Tally::default();
     let mut violations = Vec::new();
-    for seed in seeds(100) {
+    for seed in seeds(60) {
         match run(seed, &parts, Naive::No) {
             Ok(tally) => sum += tally,
             Err(violation) => violations.push(format!("FAULTLINE_SIMULATION_SEED={seed}: {violation}")),

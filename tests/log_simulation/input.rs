@@ -56,9 +56,12 @@ impl Input {
     pub fn new(random: &mut Random) -> Self {
         // A shipper that keys by pod, or one that does not.
         let pinned = random.chance(50);
-        let faults: Vec<Fault> = (0..CLUSTERS.len() - 1)
-            .filter_map(|cluster| random.chance(80).then(|| Fault::of(cluster, random)))
-            .collect();
+        let mut faults = Vec::new();
+        for cluster in 0..CLUSTERS.len() - 1 {
+            if random.chance(80) {
+                faults.push(Fault::of(cluster, random));
+            }
+        }
         let mut lines = Vec::new();
         for cluster in 0..CLUSTERS.len() {
             for pod in 0..NODES * WORKLOADS {
