@@ -43,7 +43,7 @@ use failures::{Bounds, Failures};
 use fairness::Tenant;
 use incident::Incident;
 use inventory::{Inventory, PodKey, Word};
-use watermark::Watermarks;
+pub(crate) use watermark::Watermarks;
 use window::SlidingWindow;
 
 /// What an operator can set; the names are those of the configuration.
@@ -339,6 +339,11 @@ impl Correlator {
             lost_at: None,
             present: Timestamp::default(),
         }
+    }
+
+    /// What heartbeats told of positions before anything was known of the cluster: below them nothing is new of it either.
+    pub(crate) fn behind(self, heard: &Watermarks) -> Self {
+        Correlator { watermarks: self.watermarks.behind(heard), ..self }
     }
 
     /// Takes in one report, or a heartbeat; when it moved the watermark past a slide boundary, the windows are evaluated,

@@ -20,13 +20,14 @@ use crate::kafka::{self, Cluster, Link};
 use crate::metrics::{LIMITS, LimitLabel, Metrics};
 use crate::time::Timestamp;
 
-mod acks;
+/// Open to `tests/log_simulation.rs`, like what else is public here beside the service itself.
+pub mod acks;
 mod bounded;
 mod config;
 mod correlate_stage;
 pub mod dead_letter;
 mod outbox;
-mod owned;
+pub mod owned;
 mod reached;
 mod reload;
 mod scan_stage;
@@ -36,6 +37,7 @@ mod vitals;
 
 pub use config::{Config, Input, Limits, Output};
 pub use reload::Rules;
+pub use scan_stage::continuity;
 pub use shutdown::Shutdown;
 
 use config::Inputs;

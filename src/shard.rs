@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::correlator::{Correlator, Options, Outcome, Sizes, Unusable};
+use crate::correlator::{Correlator, Options, Outcome, Sizes, Unusable, Watermarks};
 use crate::report::{self, Report};
 use crate::ruleset::RuleSet;
 
@@ -16,6 +16,15 @@ pub mod snapshot;
 pub struct Shard {
     /// In the order of their names, in which a heartbeat goes to them: the same reports, the same order of alerts.
     clusters: BTreeMap<Arc<str>, Correlator>,
+    /// Up to where heartbeats told of the inputs: a cluster that was forgotten, and of which an old report comes once
+    /// more, must not take it for news.
+    heard: Watermarks,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved<C> {
+    clusters: Vec<C>,
+    heard: Watermarks,
 }
 
 /// Why a value of the reports topic is no report, for the dead-letter topic.
@@ -44,7 +53,8 @@ impl Shard {
                     return outcome;
                 }
             }
-            let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options);
+            let heard = &self.heard;
+            let new = || Correlator::new(Arc::clone(cluster), Arc::clone(rules), options).behind(heard);
             let correlator = self.clusters.entry(Arc::clone(cluster)).or_insert_with(new);
             correlator.set_rules(Arc::clone(rules));
             outcome.add(correlator.apply(report));
@@ -53,6 +63,7 @@ impl Shard {
                 correlator.set_rules(Arc::clone(rules));
                 outcome.add(correlator.apply(report));
             }
+            report.partitions.iter().for_each(|progress| _ = self.heard.observe(progress));
             // Names come from records: those of which nothing is heard any more must not gather.
             self.clusters.retain(|_, correlator| !correlator.is_blank());
         }
@@ -77,18 +88,18 @@ impl Shard {
     /// As [`Correlator::save`].
     pub fn save(&self) -> Result<Vec<u8>, Unusable> {
         let clusters: Vec<Vec<u8>> = self.clusters.values().map(Correlator::save).collect::<Result<_, _>>()?;
-        Ok(postcard::to_stdvec(&clusters)?)
+        Ok(postcard::to_stdvec(&Saved { clusters, heard: self.heard.clone() })?)
     }
 
     /// # Errors
     /// As [`Correlator::restore`], for any of the clusters.
     pub fn restore(saved: &[u8], rules: &Arc<RuleSet>, options: Options) -> Result<Self, Unusable> {
-        let saved: Vec<&[u8]> = postcard::from_bytes(saved)?;
-        let restored = saved.into_iter().map(|cluster| {
+        let saved: Saved<&[u8]> = postcard::from_bytes(saved)?;
+        let restored = saved.clusters.into_iter().map(|cluster| {
             let correlator = Correlator::restore(cluster, Arc::clone(rules), options)?;
             Ok((Arc::clone(correlator.cluster()), correlator))
         });
-        Ok(Shard { clusters: restored.collect::<Result<_, Unusable>>()? })
+        Ok(Shard { clusters: restored.collect::<Result<_, Unusable>>()?, heard: saved.heard })
     }
 
     pub fn clusters(&self) -> usize {
@@ -121,7 +132,7 @@ mod tests {
     use super::*;
     use crate::correlator;
     use crate::record::Partition;
-    use crate::report::{Pod, Presence, Progress};
+    use crate::report::{Match, Pod, Presence, Progress};
     use crate::time::Timestamp;
 
     #[test]
@@ -141,6 +152,46 @@ mod tests {
             assert_eq!(result.err().map(|e| e.reason), reason, "{}", String::from_utf8_lossy(value));
         }
         assert_eq!(shard.clusters(), 0, "a heartbeat is of no cluster, and nothing is known of the others");
+    }
+
+    #[test]
+    fn what_was_read_of_a_forgotten_cluster_is_not_news_again() {
+        const RULE: &str =
+            "- {id: boom, title: t, severity: critical, match: {log: {any: [boom]}}, tests: {match: [boom]}}";
+        let rules = Arc::new(RuleSet::parse(&[("r.yaml", RULE)]).unwrap());
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let report = |cluster: &str, first: i64, seconds: i64| Report {
+            version: report::VERSION,
+            cluster: Some(cluster.into()),
+            more: true,
+            partitions: vec![Progress {
+                partition: Partition { topic: "logs".into(), partition: 0 },
+                first,
+                next: first + 1,
+                watermark: Some(at(seconds)),
+                ..Progress::default()
+            }],
+            pods: vec![Pod { namespace: "n".into(), name: "p".into(), ..Pod::default() }],
+            matches: vec![Match { offset: first, time: at(seconds), rule: "boom".into(), pod: Some(0), ..boom() }],
+            ..Report::default()
+        };
+        let mut shard = Shard::default();
+        let mut apply = |report: &Report| {
+            let counts = shard.apply(&serde_json::to_vec(report).unwrap(), &rules, Options::default()).unwrap().counts;
+            (counts.matches, counts.duplicates, shard.clusters())
+        };
+        let seldom = report("seldom", 0, 100);
+        assert_eq!(apply(&seldom), (1, 0, 1));
+        apply(&seldom.heartbeat());
+        for (offset, seconds) in (1..).zip([5_000, 10_000, 15_000]) {
+            apply(&report("often", offset, seconds));
+            apply(&report("often", offset, seconds).heartbeat());
+        }
+        assert_eq!(apply(&seldom), (0, 1, 2), "it was forgotten, and its scanner told of it once more");
+    }
+
+    fn boom() -> Match {
+        serde_json::from_str(r#"{"partition":0,"offset":0,"time":0,"rule":""}"#).unwrap()
     }
 
     #[test]

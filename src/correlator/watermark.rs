@@ -10,7 +10,7 @@ use crate::report::Progress;
 use crate::time::Timestamp;
 
 /// The cluster's watermark: the least of its partitions', without those that are idle, ended or abandoned.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Watermarks {
     partitions: BTreeMap<Partition, PartitionState>,
     current: Option<Timestamp>,
@@ -41,6 +41,24 @@ struct PartitionState {
 impl Watermarks {
     pub fn new(abandon_after: Duration) -> Self {
         Watermarks { partitions: BTreeMap::new(), current: None, newest: None, abandon_after, reports: 0 }
+    }
+
+    /// With what was seen of the same partitions before, without their times: nobody waits for them on that account.
+    pub fn behind(mut self, others: &Watermarks) -> Self {
+        for (partition, seen) in &others.partitions {
+            let PartitionState { next, restarted, .. } = *seen;
+            let blank = PartitionState {
+                next,
+                restarted,
+                watermark: None,
+                waits: false,
+                ended: true,
+                mentioned_at: None,
+                mentioned_in: self.reports,
+            };
+            self.partitions.entry(partition.clone()).or_insert(blank);
+        }
+        self
     }
 
     /// For a state that was saved: settings are not part of it.

@@ -6,6 +6,9 @@ use super::bounded::Standing;
 use crate::kafka::FetchState;
 use crate::record::Partition;
 
+/// A process that did not come round for this long was stopped, and what it knows of an end is from before.
+const STOPPED_AFTER: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub struct Owned {
     pub partition: Partition,
@@ -19,11 +22,22 @@ pub struct Owned {
     furthest_end: Option<i64>,
     /// Monotonic time of the newest record, or of the assignment.
     heard: Instant,
+    /// When the stage came round last.
+    turned: Instant,
 }
 
 impl Owned {
     pub fn new(partition: Partition, now: Instant) -> Self {
-        Owned { partition, position: None, high: None, drained_to: None, furthest_end: None, heard: now }
+        Owned { partition, position: None, high: None, drained_to: None, furthest_end: None, heard: now, turned: now }
+    }
+
+    /// To be called whenever the stage comes round: while the process was stopped, records may have come of which it has
+    /// not heard, and an input that seems to have been silent would let event time run past them.
+    pub fn turn(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.turned) > STOPPED_AFTER {
+            self.was_deaf(now);
+        }
+        self.turned = now;
     }
 
     pub fn read(&mut self, offset: i64, now: Instant) {
@@ -101,6 +115,20 @@ mod tests {
         assert_eq!(owned.silence(later(101)), None);
         owned.progress(at_end(1));
         assert_eq!(owned.silence(later(101)), Some(Duration::from_secs(1)), "a pause is no silence");
+    }
+
+    #[test]
+    fn the_time_of_a_stop_is_no_silence() {
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut owned = Owned::new(Partition { topic: "logs".into(), partition: 0 }, start);
+        owned.progress(at_end(0));
+        (1..10).for_each(|second| owned.turn(later(second)));
+        assert_eq!(owned.silence(later(9)), Some(Duration::from_secs(9)));
+        owned.turn(later(600));
+        assert_eq!(owned.silence(later(600)), None, "much may have come");
+        owned.progress(at_end(0));
+        assert_eq!(owned.silence(later(603)), Some(Duration::from_secs(3)));
     }
 
     #[test]

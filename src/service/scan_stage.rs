@@ -14,7 +14,7 @@ use crate::kafka::{Consumer, Event, FetchState, Fetching, Producer, Start};
 use crate::metrics::{PartitionLabel, StageLabel};
 use crate::record::Partition;
 
-mod continuity;
+pub mod continuity;
 mod defect;
 mod work;
 

@@ -217,6 +217,8 @@ impl<'s> Work<'s> {
     /// To be called once for all records that are read at about the same time.
     pub fn set_clock(&mut self) {
         self.scanner.set_clock(wall_clock());
+        let now = Instant::now();
+        self.owned.iter_mut().for_each(|reading| reading.owned.turn(now));
     }
 
     fn find(&mut self, topic: &str, partition: i32) -> Option<usize> {
