@@ -35,10 +35,10 @@ mod window;
 
 pub use saved::{LAYOUT, Unusable};
 
+use bounds::Spoken;
 pub use explained::{
     Comparison, Explained, LeftOut, Manner, Reason, Speaker, State, VerdictSetting, Witness, Witnesses,
 };
-use bounds::Spoken;
 use failures::{Bounds, Failures};
 use fairness::Tenant;
 use incident::Incident;

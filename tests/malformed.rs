@@ -125,11 +125,15 @@ const KINDS: &[Kind] = &[
         line("a", "p", "n", PANIC).replacen('{', &format!(r#"{{"cluster":"{}","#, rng.name()), 1).into_bytes()
     }),
     ("huge names", |rng| line(&"s".repeat(rng.below(9000)), &"p".repeat(9000), &rng.name(), PANIC).into_bytes()),
-    ("names of odd characters", |rng| line("../\u{202e}", &format!("\u{1f4a5}/{}", rng.name()), "/", PANIC).into_bytes()),
+    ("names of odd characters", |rng| {
+        line("../\u{202e}", &format!("\u{1f4a5}/{}", rng.name()), "/", PANIC).into_bytes()
+    }),
     ("a line that never ends", |rng| {
         format!("2026-11-22T10:00:00Z stdout P {}", "x".repeat(rng.below(9000))).into_bytes()
     }),
-    ("parts of ever new writers", |rng| line("loud", &rng.name(), "n1", "part").replace("}}", "},\"logtag\":\"P\"}").into_bytes()),
+    ("parts of ever new writers", |rng| {
+        line("loud", &rng.name(), "n1", "part").replace("}}", "},\"logtag\":\"P\"}").into_bytes()
+    }),
     ("CRI with an odd time", |_| b"2026-13-45T99:99:99Z stdout F boom".to_vec()),
     ("times from far away", |rng| format!(r#"{{"log":"{PANIC}","time":{}}}"#, rng.next() as i64).into_bytes()),
     ("an event about nothing", |_| br#"{"kind":"Event","reason":"BackOff"}"#.to_vec()),
@@ -138,9 +142,13 @@ const KINDS: &[Kind] = &[
     ("odd counts", |rng| event("loud", "p", "u", ["-1", "1e300", "4294967296", "0"][rng.below(4)]).into_bytes()),
     ("events of ever new pods", |rng| event("loud", &rng.name(), &rng.name(), "9").into_bytes()),
     ("an audit record", |_| br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#.to_vec()),
-    ("OTLP of wrong types", |_| br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[7,{"body":{"stringValue":[]}}]}]},1]}"#.to_vec()),
+    ("OTLP of wrong types", |_| {
+        br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[7,{"body":{"stringValue":[]}}]}]},1]}"#.to_vec()
+    }),
     ("protobuf, cut", |rng| [vec![10, 200, 1, 18, 190, 1], rng.bytes(90)].concat()),
-    ("protobuf that claims more than there is", |_| [&[10][..], &[0xff; 9], &[1], &[18, 0xff, 0xff, 0xff, 0x7f]].concat()),
+    ("protobuf that claims more than there is", |_| {
+        [&[10][..], &[0xff; 9], &[1], &[18, 0xff, 0xff, 0xff, 0x7f]].concat()
+    }),
     ("msgpack that claims more than there is", |rng| {
         [b"\x81\xa3log".to_vec(), [0xdd, 0xff, 0xff, 0xff, 0xff].repeat(1 + rng.below(99))].concat()
     }),
@@ -219,7 +227,9 @@ fn malformed_records_without_end_break_nothing_and_gather_nowhere() {
         }
     }
     let [first, second] = peaks;
-    println!("{records} records, {alerts} alerts; bytes held at most: {first} in the first half, {second} in the second");
+    println!(
+        "{records} records, {alerts} alerts; bytes held at most: {first} in the first half, {second} in the second"
+    );
     println!("rejected: {rejected:?}\n{counts:?}");
     assert!(second as f64 <= MOST_GROWTH * first as f64, "{first} bytes grew to {second}");
     // It is a test of something only while both ways are taken.

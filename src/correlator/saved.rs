@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Spoken;
 use super::failures::Failures;
 use super::incident::Incident;
 use super::inventory::Inventory;
 use super::watermark::Watermarks;
 use super::window::SlidingWindow;
-use super::bounds::Spoken;
 use super::{Beginning, Correlator, EventKey, EventSeen, Options, WindowKey};
 use crate::ruleset::RuleSet;
 use crate::time::Timestamp;

@@ -83,7 +83,9 @@ fn nodes_that_one_namespace_makes_up_go_before_those_that_others_vouch_for() {
     let mut cluster = Cluster::settled();
     let now = at(cluster.now);
     cluster.step(|report| {
-        ["n1", "n2", "n3", "n4"].iter().for_each(|node| say(report, other_pod("kube-system", "proxy", node), now, None));
+        ["n1", "n2", "n3", "n4"]
+            .iter()
+            .for_each(|node| say(report, other_pod("kube-system", "proxy", node), now, None));
     });
     cluster.change_node("n5", ChangeKind::NodeReady, None);
     cluster.running.clear();

@@ -71,8 +71,8 @@ mod tests {
         let matcher = Matcher::new(Arc::new(RuleSet::parse(bundled::RULES).unwrap()));
         let options = Options { cluster: "c".into(), limits: Limits::default(), prefilter: true };
         let mut scanner = Scanner::new(options, "test".into());
-        let slot = scanner
-            .assign(Partition { topic: "t".into(), partition: 0 }, Input::new(Format::Auto, Expect::Logs));
+        let slot =
+            scanner.assign(Partition { topic: "t".into(), partition: 0 }, Input::new(Format::Auto, Expect::Logs));
         let mut rejected = Vec::new();
         for (offset, line) in (0..).zip(lines) {
             let record = Record { offset, timestamp: None, value: Some(line.as_bytes()) };
@@ -96,7 +96,8 @@ mod tests {
         let good = |n| line(n, if n % 5 == 0 { "panic: runtime error: index out of range" } else { "all is well" });
         let bad = |n| line(n, MAGIC);
         let (with, rejected) = scan(&(0..60).map(|n| if n % 7 == 3 { bad(n) } else { good(n) }).collect::<Vec<_>>());
-        let (without, none) = scan(&(0..60).map(|n| if n % 7 == 3 { String::new() } else { good(n) }).collect::<Vec<_>>());
+        let (without, none) =
+            scan(&(0..60).map(|n| if n % 7 == 3 { String::new() } else { good(n) }).collect::<Vec<_>>());
         assert!(rejected.iter().all(|rejected| rejected.reason == Reason::Defect) && rejected.len() == 9);
         assert!(none.iter().all(|rejected| rejected.reason == Reason::Empty) && none.len() == 9);
         let detail = &rejected[0].detail;
@@ -110,7 +111,14 @@ mod tests {
     #[test]
     fn nothing_is_kept_from_those_who_do_not_panic() {
         let mut state = 0;
-        let added = guarded(&mut state, |state| { *state += 1; Ok(*state) }, |_| ());
+        let added = guarded(
+            &mut state,
+            |state| {
+                *state += 1;
+                Ok(*state)
+            },
+            |_| (),
+        );
         assert_eq!(added, Ok(1));
         let refused: Result<(), _> = guarded(&mut state, |_| Err(Rejected::new(Reason::Empty, "")), |_| ());
         assert_eq!(refused.unwrap_err().reason, Reason::Empty);
