@@ -114,6 +114,26 @@ fn failing(bencher: Bencher, nodes: usize, broken: Range<usize>) {
     bencher.with_inputs(inputs).bench_local_values(|report| correlator.apply(&report).counts.evaluations);
 }
 
+/// A report of pods that nobody has heard of, when as many are known as may be: every second or so makes room.
+#[divan::bench(args = NODES)]
+fn crowded(bencher: Bencher, size: usize) {
+    let mut cluster = Cluster::new(nodes(size));
+    let mut options = Options::default();
+    options.limits.pods = cluster.pods();
+    let mut correlator = Correlator::new("default".into(), common::rules(), options);
+    for _ in 0..SHARE {
+        correlator.apply(&cluster.healthy(1, SHARE));
+    }
+    let mut renamed = 0;
+    let inputs = || {
+        let mut report = cluster.healthy(1, SHARE);
+        renamed += 1;
+        report.pods.iter_mut().for_each(|pod| pod.name = format!("{}-{renamed}", pod.name).into());
+        report
+    };
+    bencher.with_inputs(inputs).bench_local_values(|report| correlator.apply(&report).counts.evicted_pods);
+}
+
 /// Learning a whole cluster from reports as they are read from Kafka; the peak of allocations is the correlator's size
 /// and one report.
 #[divan::bench(args = NODES, sample_count = 5)]

@@ -146,7 +146,9 @@ fn costs_grow_with_the_record_and_no_faster() {
             if large_bytes > 2 * GROWTH * (small_bytes + SMALL) {
                 wrong.push(format!("{name} as {format}: {small_bytes} bytes grew to {large_bytes}"));
             }
-            if large_time > MOST_GROWTH_OF_TIME * small_time.max(Duration::from_micros(200)) {
+            let most = MOST_GROWTH_OF_TIME * small_time.max(Duration::from_micros(200));
+            // A busy machine is slow now and then; what is quadratic is so each time.
+            if large_time > most && (0..20).all(|_| cost(&large, format).1 > most) {
                 wrong.push(format!("{name} as {format}: {small_time:?} grew to {large_time:?}"));
             }
         }

@@ -187,6 +187,8 @@ pub struct Failures {
     pub nodes: BTreeMap<Arc<str>, Failing>,
     /// When pods began to match a rule, for the rules' base rates: rule → times in the order of their arrival.
     onsets: BTreeMap<Arc<str>, VecDeque<Timestamp>>,
+    /// Pods that had to go since [`Failures::keep`] last said so.
+    pushed_out: u64,
     #[serde(skip)]
     pub evicted: u64,
     /// Values of captures, and onsets, for which there was no room.
@@ -236,16 +238,22 @@ impl Failures {
         self.captures_left_out += add(&mut self.nodes, node, matched, count, bounds).captures_left_out;
     }
 
-    /// Lets go of pods and nodes beyond so many of each. Returns whether pods had to go.
+    /// Lets go of pods and nodes beyond so many of each. Returns whether that many pods have gone that whoever remembers
+    /// them should look which: rarely, for that takes long.
     pub fn keep(&mut self, most: usize, tenant_of_node: impl Fn(&str) -> Option<Tenant>) -> bool {
         if self.nodes.len() > most {
             self.evicted += fairness::evict(&mut self.nodes, |node, _| tenant_of_node(node), |failing| failing.last);
         }
-        let is_full = self.pods.len() > most;
-        if is_full {
-            self.evicted += fairness::evict(&mut self.pods, |pod, _| Some(Tenant::of_pod(pod)), |failing| failing.last);
+        if self.pods.len() > most {
+            let gone = fairness::evict(&mut self.pods, |pod, _| Some(Tenant::of_pod(pod)), |failing| failing.last);
+            self.evicted += gone;
+            self.pushed_out += gone;
         }
-        is_full
+        let are_many = self.pushed_out >= most.max(1) as u64;
+        if are_many {
+            self.pushed_out = 0;
+        }
+        are_many
     }
 
     /// How many pods began to match the rule from `from` on and before `to`.

@@ -23,7 +23,7 @@ use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
 /// To be raised whenever a type that is part of the state changes. `tests/snapshots.rs` tells when it was forgotten.
-pub const LAYOUT: u16 = 5;
+pub const LAYOUT: u16 = 6;
 
 /// Why bytes are no state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
