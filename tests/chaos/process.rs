@@ -29,7 +29,8 @@ impl Mode {
     }
 }
 
-/// Kafka's least session is 6 s; the broker of these tests takes any, and rounds are short.
+/// Kafka's least session is 6 s; the broker of these tests takes any, and rounds are short. What is told happened long
+/// ago, and every instance must come to the same.
 const CONFIG: &str = r"
 kafka:
   brokers: BROKERS
@@ -40,6 +41,7 @@ inputs:
   - {topics: [kube-events], kind: events, format: auto, cluster_header: cluster}
 internal_topics: {snapshot_interval: 1s, snapshot_reports: 200}
 limits: {snapshot_chunk_bytes: 4KiB}
+alerts: {max_age: off}
 rules: FOLDER/rules
 http: {listen: off}
 alerts: {max_age: off}
