@@ -10,7 +10,7 @@
 //! application's position past an error too, so a pause or rebalance right after a failed fetch would skip a record, and
 //! it locks the queue for every record.
 //!
-//! The only module with unsafe code. Its safe twin is `BaseConsumer::poll` (`Fetching::OneByOne`), against which
+//! Its safe twin is `BaseConsumer::poll` (`Fetching::OneByOne`), against which
 //! tests/kafka_mock.rs compares it.
 #![allow(unsafe_code)]
 

@@ -15,12 +15,18 @@ pub struct TransactionalBroker {
 impl TransactionalBroker {
     /// `None`, with a message, where no broker binary was given.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments; the broker's `src/main.rs` has them.
+    pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let Some(binary) = std::env::var_os("FAULTLINE_TEST_TXN_BROKER") else {
             eprintln!("skipped: FAULTLINE_TEST_TXN_BROKER names no broker with transactions (see .ci/run)");
             return None;
         };
         let mut child = Command::new(&binary)
             .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -3,38 +3,44 @@
 //! Its first line says where it listens. Then each line on its standard input orders a fault, which is answered with a
 //! line; when the input ends, so does it.
 
+mod certificate;
 mod end_transaction;
 mod faults;
 mod gate;
 mod group_requests;
 mod groups;
+mod login;
+mod scram;
 mod transactions;
 mod wire;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc::UnboundedSender;
 
 use faults::Fault;
-use gate::Gate;
+use gate::{Door, Gate};
+use login::Users;
 
-const USAGE: &str = "transactional-broker --listen ADDRESS:PORT   (port 0: any)";
+const USAGE: &str = "\
+transactional-broker --listen ADDRESS:PORT [--tls NAME --authority FILE] [--user NAME:PASSWORD] [--token TOKEN]
+  --listen     port 0: any
+  --tls        the name that the certificate is for; that of its authority is written to FILE
+  --user       who has to log in, with PLAIN or SCRAM
+  --token      what has to be shown, with OAUTHBEARER";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let address: Option<SocketAddr> = match &arguments[..] {
-        [flag, address] if flag == "--listen" => address.to_str().and_then(|address| address.parse().ok()),
-        _ => None,
-    };
-    let Some(address) = address else {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(options) = Options::parse(&arguments) else {
         eprintln!("{USAGE}\non standard input: {}", faults::COMMANDS);
         return ExitCode::from(2);
     };
-    match run(address).await {
+    match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -43,8 +49,35 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(address: SocketAddr) -> std::io::Result<()> {
-    let (gate, faults) = Gate::open(address).await?;
+struct Options {
+    listen: SocketAddr,
+    /// Its name, and where its authority's certificate goes.
+    tls: Option<(String, PathBuf)>,
+    users: Users,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Option<Self> {
+        let (pairs, []) = arguments.as_chunks::<2>() else { return None };
+        let (mut listen, mut name, mut authority, mut users) = (None, None, None, Users::default());
+        for [flag, value] in pairs {
+            match flag.as_str() {
+                "--listen" => listen = Some(value.parse().ok()?),
+                "--tls" => name = Some(value.clone()),
+                "--authority" => authority = Some(PathBuf::from(value)),
+                "--user" => users.user = Some(value.split_once(':').map(|(name, word)| (name.into(), word.into()))?),
+                "--token" => users.token = Some(value.clone()),
+                _ => return None,
+            }
+        }
+        (name.is_some() == authority.is_some()).then_some(())?;
+        Some(Options { listen: listen?, tls: name.zip(authority), users })
+    }
+}
+
+async fn run(options: Options) -> std::io::Result<()> {
+    let tls = options.tls.map(|(name, authority)| certificate::acceptor(&name, &authority)).transpose()?;
+    let (gate, faults) = Gate::open(options.listen, Door { tls, users: options.users }).await?;
     say(&gate.address().to_string())?;
     tokio::try_join!(gate.serve(), obey(faults))?;
     Ok(())
