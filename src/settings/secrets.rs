@@ -58,12 +58,14 @@ mod tests {
     fn one_line_break_at_the_end_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
-        for (text, value) in [("hunter2", "hunter2"), (" a b \n", " a b "), ("x\n\n", "x\n"), ("x\r\n", "x")] {
+        for (text, value) in
+            [("hunter2", "hunter2"), (" hunter \n", " hunter "), ("hunter\n\n", "hunter\n"), ("hunter\r\n", "hunter")]
+        {
             std::fs::write(&file, text).unwrap();
             let mut kafka = kafka(&file);
             kafka.read_secrets().unwrap();
             assert_eq!(kafka.properties["sasl.password"], value, "{text:?}");
-            assert!(!format!("{kafka:?}").contains(value), "{kafka:?}");
+            assert!(!format!("{kafka:?}").contains("hunter"), "{kafka:?}");
         }
     }
 
