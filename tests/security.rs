@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -47,31 +48,34 @@ impl Site {
     }
 
     /// The test's own way in.
-    fn client(&self) -> ClientConfig {
+    fn properties(&self) -> BTreeMap<String, String> {
+        let authority = self.path("ca.pem").display().to_string();
+        let login = [
+            ("security.protocol", self.protocol),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", USER),
+            ("sasl.password", PASSWORD),
+        ];
+        let tls = (self.protocol == "sasl_ssl").then_some(("ssl.ca.location", authority.as_str()));
+        login.into_iter().chain(tls).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    fn producer(&self) -> BaseProducer {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.broker.address)
-            .set("security.protocol", self.protocol)
-            .set("sasl.mechanism", "PLAIN")
-            .set("sasl.username", USER)
-            .set("sasl.password", PASSWORD);
-        if self.protocol == "sasl_ssl" {
-            config.set("ssl.ca.location", self.path("ca.pem").display().to_string());
-        }
-        config
+        config.extend(self.properties());
+        config.set("bootstrap.servers", &self.broker.address);
+        config.create().unwrap()
     }
 
     /// Topics with the founding case in them.
     fn fill(&self) {
-        let client = self.client();
-        let properties = client.config_map().iter().filter(|(key, _)| **key != "bootstrap.servers");
         let mut connection = support::config(&self.broker.address).connection;
-        connection.properties = properties.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        connection.properties = self.properties();
         let link = faultline::kafka::Link::new(&self.broker.address);
         let cluster = faultline::kafka::Cluster::new(&connection, link).unwrap();
         let topics = ["container-logs", "kube-events"].map(|name| support::topic(name, 2));
         cluster.create_missing(&topics, &Default::default()).unwrap();
-        let producer: BaseProducer = client.create().unwrap();
+        let producer = self.producer();
         // Not ahead of the clock of the process, whatever that shows.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - Duration::from_secs(600);
         let start_ms = i64::try_from(now.as_millis()).unwrap();
@@ -90,7 +94,7 @@ impl Site {
 
     /// Partitions of the alerts topic that hold something.
     fn alerts(&self) -> i64 {
-        let producer: BaseProducer = self.client().create().unwrap();
+        let producer = self.producer();
         let ends = (0..4).map(|partition| {
             let ends = producer.client().fetch_watermarks("alerts", partition, Duration::from_secs(10));
             ends.map_or(0, |(low, high)| i64::from(high > low))

@@ -37,6 +37,7 @@ pub struct Cluster {
 }
 
 const CREATE_TIMEOUT: Duration = Duration::from_secs(15);
+const SERVE_TIME: Duration = Duration::from_millis(10);
 
 impl Cluster {
     /// Starts the client; connecting happens in the background.
@@ -117,7 +118,8 @@ impl Cluster {
 
     /// Errors and logs wait in a queue until somebody polls.
     fn serve_callbacks(&self) {
-        while self.client.poll(Duration::ZERO).is_some() {}
+        // Without any time rdkafka serves a single one, and what went wrong waits behind log lines.
+        while self.client.poll(SERVE_TIME).is_some() {}
     }
 }
 
