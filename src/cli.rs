@@ -19,9 +19,16 @@ mod service_config;
 
 pub use failure::Failure;
 
+/// With what this build can do towards the brokers.
+const VERSION: &str = if cfg!(feature = "tls") {
+    concat!(env!("CARGO_PKG_VERSION"), " (TLS; SASL PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER)")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (no TLS; SASL PLAIN)")
+};
+
 /// Finds where the fault is: which node, workload, image or pool, from container logs and Kubernetes events in Kafka.
 #[derive(Parser, Debug)]
-#[command(name = "faultline", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "faultline", version = VERSION, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 done; 1 failed while running; 2 bad usage, configuration or rules.")]
 pub struct Arguments {
     #[command(flatten)]

@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod consumer;
 mod link;
+mod oauth;
 mod producer;
 mod rate_limit;
 mod reader;
@@ -43,7 +44,7 @@ impl Error {
     fn from_kafka(doing: impl fmt::Display, error: &KafkaError) -> Self {
         let what = match error.rdkafka_error_code() {
             Some(code) => explain(code),
-            None => error.to_string(),
+            None => describe(error),
         };
         let is_refusal = error.rdkafka_error_code().is_some_and(is_refusal);
         Error { message: format!("{doing}: {what}"), is_refusal }
@@ -62,6 +63,14 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// librdkafka's words without the value, which may be a secret in the wrong place.
+fn describe(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, reason, ..) => reason.clone(),
+        error => error.to_string(),
+    }
+}
 
 /// The broker refuses this client: waiting does not help, the operator must act.
 fn is_denied(code: RDKafkaErrorCode) -> bool {

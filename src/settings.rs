@@ -19,9 +19,11 @@ use crate::scanner;
 mod layers;
 mod properties;
 mod read;
+mod secrets;
 mod show;
 
 pub use layers::Flag;
+pub use secrets::SecretError;
 
 /// Read when it is there and no other file was named.
 pub const DEFAULT_FILE: &str = "config/faultline.yaml";
@@ -59,6 +61,10 @@ pub struct Kafka {
     pub exactly_once: bool,
     /// Handed to librdkafka as they are. None of those that faultline sets itself is in here.
     pub properties: BTreeMap<String, String>,
+    /// Files that hold the values of further properties; [`Kafka::read_secrets`] reads them.
+    pub properties_files: BTreeMap<String, PathBuf>,
+    /// Holds the token for SASL/OAUTHBEARER, and is read whenever a new one is due.
+    pub oauth_token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -199,7 +205,9 @@ impl fmt::Debug for Kafka {
             .field("brokers", &self.brokers)
             .field("group_id", &self.group_id)
             .field("exactly_once", &self.exactly_once)
-            .field("properties", &show::masked(&self.properties))
+            .field("properties", &show::masked(self))
+            .field("properties_files", &self.properties_files)
+            .field("oauth_token_file", &self.oauth_token_file)
             .finish()
     }
 }
@@ -239,6 +247,8 @@ impl Default for Kafka {
             group_id: "faultline".to_owned(),
             exactly_once: true,
             properties: BTreeMap::new(),
+            properties_files: BTreeMap::new(),
+            oauth_token_file: None,
         }
     }
 }

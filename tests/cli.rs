@@ -245,3 +245,40 @@ fn a_property_that_librdkafka_does_not_know_is_bad_configuration() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("no.such.key"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn what_the_build_lacks_is_told_at_the_start() {
+    let with_tls = cfg!(feature = "tls");
+    let version = text(&faultline(&["--version"], &[], &[]).stdout);
+    assert_eq!(version.contains("(TLS; SASL PLAIN, SCRAM"), with_tls, "{version}");
+    assert_eq!(version.contains("(no TLS; SASL PLAIN)"), !with_tls, "{version}");
+    let wishes = [("SECURITY_PROTOCOL", "sasl_ssl"), ("SASL_MECHANISM", "SCRAM-SHA-512"), ("SASL_PASSWORD", "hunter2")];
+    let variables = wishes.map(|(name, value)| (format!("FAULTLINE_KAFKA__PROPERTIES__{name}"), value));
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let output = faultline(&["config", "show"], &[], &variables);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(if with_tls { 0 } else { 2 }), "{said}");
+    assert_eq!(said.contains("build with `--features tls`"), !with_tls, "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_bad_configuration() {
+    let file = [("f.yaml", "kafka: {properties_files: {sasl.password: nowhere}}\n")];
+    assert_fails(
+        &faultline(&["run", "-c", "f.yaml"], &file, &[]),
+        2,
+        "faultline: kafka.properties_files.sasl.password: cannot read `nowhere`: No such file or directory (os error 2)\n",
+    );
+}
+
+/// A value in the wrong place may be a secret.
+#[test]
+fn the_value_of_a_mistyped_property_is_not_told() {
+    let file = [("f.yaml", "kafka: {properties: {sasl.pasword: hunter2}}\n")];
+    assert_fails(
+        &faultline(&["run", "-c", "f.yaml"], &file, &[]),
+        2,
+        "faultline: kafka.properties: No such configuration property: \"sasl.pasword\"\n",
+    );
+}

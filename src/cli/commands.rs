@@ -83,7 +83,8 @@ fn demo() -> Result<(), Failure> {
 }
 
 fn run(arguments: &RunArguments) -> Result<(), Failure> {
-    let settings = settings(&arguments.config, &[])?;
+    let mut settings = settings(&arguments.config, &[])?;
+    settings.kafka.read_secrets().map_err(Failure::usage)?;
     let rules = watched_rules(RuleSource::of(&settings))?;
     let stages = Stages {
         scan: arguments.stages.contains(&Stage::Scan),

@@ -51,6 +51,7 @@ fn connection(settings: &Settings, instance: &str) -> Connection {
         brokers: settings.kafka.brokers.clone(),
         client_id: instance.into(),
         properties: settings.kafka.properties.clone(),
+        oauth_token_file: settings.kafka.oauth_token_file.clone(),
         limits: kafka::Limits {
             fetch_queue_kbytes: kbytes(settings.limits.fetch_queue_bytes),
             send_queue_kbytes: kbytes(settings.limits.producer_queue_bytes),

@@ -158,6 +158,17 @@ impl<'a> Item<'a> {
         Some(entries.iter().map(item).collect())
     }
 
+    /// [`Item::entries`] of what may hold secrets: what is there instead of a map is not quoted.
+    pub fn entries_unseen(&self) -> Option<Vec<(&'a str, Item<'a>)>> {
+        match &self.node.value {
+            Value::Scalar(_) => {
+                self.error("expected a map of `name: value` lines");
+                None
+            }
+            _ => self.entries(),
+        }
+    }
+
     /// A map whose keys are known. End its reading with [`Section::finish`].
     pub fn section(&self) -> Option<Section<'a>> {
         match &self.node.value {

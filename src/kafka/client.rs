@@ -1,15 +1,19 @@
 //! librdkafka's settings: safe defaults, then what the operator asks for.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
+use super::oauth::Tokens;
 use super::record_queue::AT_ONCE;
 use super::{Error, Properties};
 
 /// How to reach the brokers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Connection {
     /// `host:port[,host:port]`.
     pub brokers: String,
@@ -17,6 +21,8 @@ pub struct Connection {
     pub client_id: Arc<str>,
     /// Handed to librdkafka as they are, over the defaults.
     pub properties: Properties,
+    /// Where to find the token for SASL/OAUTHBEARER.
+    pub oauth_token_file: Option<PathBuf>,
     pub limits: Limits,
 }
 
@@ -53,7 +59,24 @@ impl Default for Limits {
 /// A report of the largest size that the scanner's limits allow fits, several times over.
 const MESSAGE_MAX_BYTES: u32 = 16 << 20;
 
+impl fmt::Debug for Connection {
+    /// Without the values of the properties: among them are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("brokers", &self.brokers)
+            .field("client_id", &self.client_id)
+            .field("properties", &self.properties.keys().collect::<BTreeSet<_>>())
+            .field("oauth_token_file", &self.oauth_token_file)
+            .field("limits", &self.limits)
+            .finish()
+    }
+}
+
 impl Connection {
+    pub(super) fn tokens(&self) -> Tokens {
+        Tokens::new(self.oauth_token_file.as_deref())
+    }
+
     pub(super) fn plain(&self) -> ClientConfig {
         self.with_operator_wishes(self.common())
     }
@@ -162,6 +185,7 @@ mod tests {
             brokers: "kafka:9092".to_owned(),
             client_id: "faultline".into(),
             properties: [("enable.idempotence".to_owned(), "false".to_owned())].into(),
+            oauth_token_file: None,
             limits: Limits::default(),
         };
         assert_eq!(connection.producer().get("enable.idempotence"), Some("false"));

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::oauth::Tokens;
 use super::{Connection, Error, Link, explain};
 use crate::record::Partition;
 
@@ -36,6 +37,7 @@ pub struct Cluster {
 }
 
 const CREATE_TIMEOUT: Duration = Duration::from_secs(15);
+const SERVE_TIME: Duration = Duration::from_millis(10);
 
 impl Cluster {
     /// Starts the client; connecting happens in the background.
@@ -45,7 +47,7 @@ impl Cluster {
     pub fn new(connection: &Connection, link: Arc<Link>) -> Result<Self, Error> {
         let client = connection
             .plain()
-            .create_with_context(LinkContext(Arc::clone(&link)))
+            .create_with_context(LinkContext::new(connection, &link))
             .map_err(|e| Error::from_kafka("kafka settings", &e))?;
         Ok(Cluster { client, connection: connection.clone(), link })
     }
@@ -55,6 +57,8 @@ impl Cluster {
     /// # Errors
     /// What waiting does not mend.
     pub fn topics(&self, timeout: Duration) -> Result<Option<Topics>, Error> {
+        // Without its token, for which it asks by a callback, no client gets an answer.
+        self.serve_callbacks();
         let answer = self.client.fetch_metadata(None, timeout);
         self.serve_callbacks();
         self.link.check()?;
@@ -73,6 +77,7 @@ impl Cluster {
     /// # Errors
     /// When a partition's leader does not answer within `timeout`.
     pub fn ends(&self, topics: &Topics, timeout: Duration) -> Result<BTreeMap<Partition, i64>, Error> {
+        self.serve_callbacks();
         let mut ends = BTreeMap::new();
         for (name, &partitions) in topics {
             let topic: Arc<str> = Arc::from(name.as_str());
@@ -98,7 +103,10 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let failed = |e: &KafkaError| Error::from_kafka(format_args!("creating topic `{}`", missing[0].name), e);
-        let admin: AdminClient<DefaultClientContext> = self.connection.plain().create().map_err(|e| failed(&e))?;
+        let context = LinkContext::new(&self.connection, &self.link);
+        let admin: AdminClient<LinkContext> =
+            self.connection.plain().create_with_context(context).map_err(|e| failed(&e))?;
+        self.connection.tokens().hand_to(admin.inner())?;
         let options = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
         let topics: Vec<NewTopic<'_>> = missing.iter().map(|spec| new_topic(spec)).collect();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,7 +118,8 @@ impl Cluster {
 
     /// Errors and logs wait in a queue until somebody polls.
     fn serve_callbacks(&self) {
-        while self.client.poll(Duration::ZERO).is_some() {}
+        // Without any time rdkafka serves a single one, and what went wrong waits behind log lines.
+        while self.client.poll(SERVE_TIME).is_some() {}
     }
 }
 
@@ -129,15 +138,30 @@ fn created(result: Result<String, (String, RDKafkaErrorCode)>) -> Result<String,
 }
 
 /// For clients that only need to say how the brokers are.
-pub(super) struct LinkContext(pub(super) Arc<Link>);
+pub(super) struct LinkContext {
+    link: Arc<Link>,
+    tokens: Tokens,
+}
+
+impl LinkContext {
+    pub(super) fn new(connection: &Connection, link: &Arc<Link>) -> Self {
+        LinkContext { link: Arc::clone(link), tokens: connection.tokens() }
+    }
+}
 
 impl ClientContext for LinkContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.tokens.next()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.on_log(level, facility, message);
+        self.link.on_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.on_error(&error, reason);
+        self.link.on_error(&error, reason);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol,
@@ -16,6 +17,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tracing::debug;
 
+use super::oauth::Tokens;
 use super::record_queue::{Mark, RecordQueue, log_range};
 use super::{Connection, Error, Fetched, Link, is_denied};
 use crate::record::Partition;
@@ -115,6 +117,7 @@ impl Consumer {
     ) -> Result<Self, Error> {
         let context = Context {
             link,
+            tokens: connection.tokens(),
             notices: Mutex::default(),
             waiting: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -402,6 +405,7 @@ enum Notice {
 
 struct Context {
     link: Arc<Link>,
+    tokens: Tokens,
     notices: Mutex<VecDeque<Notice>>,
     /// Whether there are notices: spares the lock for every record.
     waiting: AtomicBool,
@@ -462,6 +466,12 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.tokens.next()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.link.on_log(level, facility, message);
     }

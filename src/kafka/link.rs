@@ -29,6 +29,8 @@ struct State {
     lost: Option<Instant>,
     /// Why the last attempt failed.
     reason: Option<String>,
+    /// Whether the reason is that one side does not trust the other.
+    refused: bool,
     /// An error that waiting does not mend.
     broken: Option<Error>,
     /// Whether the outage was logged, so that its end is too.
@@ -43,6 +45,7 @@ impl Link {
             up: false,
             lost: None,
             reason: None,
+            refused: false,
             broken: None,
             told: false,
             down_log: RateLimit::new(DOWN_LOG_EVERY),
@@ -63,6 +66,12 @@ impl Link {
         format!("cannot reach Kafka at {}: {reason}", self.brokers)
     }
 
+    /// Whether a broker was reached that would not have us, or that we would not have: TLS or SASL failed. It may come
+    /// right, as when a token is renewed, but not by waiting alone.
+    pub fn is_refused(&self) -> bool {
+        self.lock().refused
+    }
+
     /// The error that this process cannot live with, if there was one.
     pub fn check(&self) -> Result<(), Error> {
         self.lock().broken.clone().map_or(Ok(()), Err)
@@ -74,6 +83,7 @@ impl Link {
         state.up = true;
         state.lost = None;
         state.reason = None;
+        state.refused = false;
         if was_told {
             drop(state);
             info!("Kafka at {} answers", self.brokers);
@@ -90,13 +100,14 @@ impl Link {
         match code {
             Some(RDKafkaErrorCode::PartitionEOF) => {}
             Some(RDKafkaErrorCode::AllBrokersDown) => self.mark_down(None),
+            Some(RDKafkaErrorCode::SSL | RDKafkaErrorCode::Authentication) => {
+                self.mark_down(Some((reason, true)));
+            }
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut
-                | RDKafkaErrorCode::SSL
-                | RDKafkaErrorCode::Authentication,
-            ) => self.mark_down(Some(reason)),
+                | RDKafkaErrorCode::OperationTimedOut,
+            ) => self.mark_down(Some((reason, false))),
             Some(RDKafkaErrorCode::Fatal) => self.mark_broken(Error::new(format!("Kafka client: {reason}"))),
             Some(code) if is_denied(code) => self.mark_broken(Error::new(format!("{reason} ({})", explain(code)))),
             _ => debug!(target: "librdkafka", "{error}: {reason}"),
@@ -104,10 +115,15 @@ impl Link {
     }
 
     /// A lost connection alone is no outage: a reason makes the log line, `None` says that no broker is left.
-    fn mark_down(&self, reason: Option<&str>) {
+    fn mark_down(&self, reason: Option<(&str, bool)>) {
         let mut state = self.lock();
         match reason {
-            Some(reason) => state.reason = Some(strip_noise(reason).to_owned()),
+            // After a refusal the connection is lost as well, which says less.
+            Some((_, false)) if state.refused => {}
+            Some((reason, refused)) => {
+                state.reason = Some(strip_noise(reason).to_owned());
+                state.refused = refused;
+            }
             None if state.up => {
                 state.up = false;
                 state.lost = Some(Instant::now());
@@ -193,6 +209,19 @@ mod tests {
         link.on_error(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "2/2 brokers are down");
         assert!(!link.is_up());
         assert!(link.check().is_ok());
+    }
+
+    #[test]
+    fn why_a_broker_was_not_trusted_is_not_forgotten() {
+        let link = Link::new("a:1");
+        let failed =
+            "sasl_ssl://a:1/bootstrap: SASL authentication error: invalid credentials (after 3ms in state AUTH)";
+        link.on_error(&KafkaError::Global(RDKafkaErrorCode::Authentication), failed);
+        link.on_error(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), "a:1/bootstrap: Disconnected");
+        assert!(link.is_refused());
+        assert!(link.why_down().ends_with("SASL authentication error: invalid credentials"), "{}", link.why_down());
+        link.mark_up();
+        assert!(!link.is_refused());
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
+use super::oauth::Tokens;
 use super::{Connection, Error, Link};
 use crate::record::Partition;
 use crate::time::Timestamp;
@@ -77,7 +79,7 @@ impl Producer {
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub fn new(connection: &Connection, link: Arc<Link>) -> Result<Self, Error> {
-        Self::with(&connection.producer(), link, false)
+        Self::with(&connection.producer(), connection.tokens(), link, false)
     }
 
     /// A producer whose fatal errors its owner handles.
@@ -87,13 +89,13 @@ impl Producer {
         timeout: Duration,
         link: Arc<Link>,
     ) -> Result<Self, Error> {
-        Self::with(&connection.transactional(id, timeout), link, true)
+        Self::with(&connection.transactional(id, timeout), connection.tokens(), link, true)
     }
 
-    fn with(config: &ClientConfig, link: Arc<Link>, may_break: bool) -> Result<Self, Error> {
+    fn with(config: &ClientConfig, tokens: Tokens, link: Arc<Link>, may_break: bool) -> Result<Self, Error> {
         let (sender, deliveries) = mpsc::channel();
         let inner = config
-            .create_with_context(Context { link, deliveries: sender, may_break })
+            .create_with_context(Context { link, tokens, deliveries: sender, may_break })
             .map_err(|e| Error::from_kafka("kafka settings", &e))?;
         Ok(Producer { inner, deliveries })
     }
@@ -139,12 +141,19 @@ impl Producer {
 
 pub(super) struct Context {
     link: Arc<Link>,
+    tokens: Tokens,
     deliveries: Sender<Delivery>,
     /// Whether the process goes on when this client cannot.
     may_break: bool,
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.tokens.next()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.link.on_log(level, facility, message);
     }

@@ -38,7 +38,7 @@ pub fn read_to_end(
 ) -> Result<bool, Error> {
     let failed = |error: &KafkaError| Error::from_kafka(format_args!("reading topic `{topic}`"), error);
     let reader: BaseConsumer<LinkContext> =
-        connection.reader(group).create_with_context(LinkContext(Arc::clone(&link))).map_err(|e| failed(&e))?;
+        connection.reader(group).create_with_context(LinkContext::new(connection, &link)).map_err(|e| failed(&e))?;
     let offset = match from {
         ReadFrom::Beginning => Offset::Beginning,
         ReadFrom::Tail(records) => Offset::OffsetTail(records),

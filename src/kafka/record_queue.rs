@@ -15,7 +15,7 @@
 //! of the queue bounds, goes on without bound. `rd_kafka_consume_callback` takes `AT_ONCE` at most. It asks for a
 //! partition; the one that every topic has for what belongs to none is never fetched, so it stays forwarded to the queue.
 //!
-//! The only module with unsafe code. Its safe twin is `BaseConsumer::poll` (`Fetching::OneByOne`), against which
+//! Its safe twin is `BaseConsumer::poll` (`Fetching::OneByOne`), against which
 //! tests/kafka_mock.rs compares it.
 #![allow(unsafe_code)]
 

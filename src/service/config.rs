@@ -202,6 +202,7 @@ pub(super) mod tests {
             brokers: "127.0.0.1:1".to_owned(),
             client_id: "test".into(),
             properties: Default::default(),
+            oauth_token_file: None,
             limits: Default::default(),
         };
         let inputs =

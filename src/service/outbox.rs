@@ -245,6 +245,7 @@ mod tests {
             brokers: brokers.clone(),
             client_id: "test".into(),
             properties: Default::default(),
+            oauth_token_file: None,
             limits: Default::default(),
         };
         for best_effort in [true, false] {

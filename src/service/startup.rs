@@ -12,6 +12,8 @@ use crate::record::Partition;
 
 /// Short, so that Ctrl-C is heard at once.
 const ASK_TIMEOUT: Duration = Duration::from_millis(250);
+/// A bounded run waits no longer for a broker that lets it not in: long enough for a token that is just being renewed.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
 const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where every partition ended when a bounded run began.
@@ -87,7 +89,9 @@ fn wait_for_broker(shared: &Shared) -> Result<Option<Topics>, Error> {
         if let Some(topics) = shared.cluster.topics(ASK_TIMEOUT)? {
             return Ok(Some(topics));
         }
-        if shared.until_end && began.elapsed() >= shared.config.limits.connect_timeout {
+        let timeout = shared.config.limits.connect_timeout;
+        let patience = if shared.link.is_refused() { timeout.min(REFUSED_TIMEOUT) } else { timeout };
+        if shared.until_end && began.elapsed() >= patience {
             return Err(Error::new(shared.link.why_down()));
         }
     }

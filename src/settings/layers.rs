@@ -71,7 +71,7 @@ fn from_variable(name: &str, text: &str) -> Result<Node, Diagnostic> {
     let source = format!("environment {name}");
     let path = name.trim_start_matches(PREFIX).to_ascii_lowercase();
     let mut keys: Vec<String> = path.split("__").map(str::to_owned).collect();
-    let is_property = keys.len() > 2 && keys[0] == "kafka" && keys[1] == "properties";
+    let is_property = keys.len() > 2 && keys[0] == "kafka" && matches!(&*keys[1], "properties" | "properties_files");
     if is_property {
         keys[2] = keys[2].replace('_', ".");
     }

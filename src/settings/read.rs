@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::properties::Misfit;
 use super::{Http, Input, InternalTopics, Kafka, Output, OutputFormat, Scan, Settings, Topics, properties};
 use crate::correlator::{Alerts, Windows};
 use crate::decode::{self, Fields, Format, Pointer};
@@ -62,17 +63,46 @@ fn kafka(section: &mut Section<'_>, kafka: &mut Kafka) {
     section.read("brokers", &mut kafka.brokers, brokers);
     section.read("group_id", &mut kafka.group_id, |item| item.filled_text());
     section.read("exactly_once", &mut kafka.exactly_once, |item| item.boolean());
-    section.read("properties", &mut kafka.properties, |item| {
-        let mut all = BTreeMap::new();
-        for (name, item) in item.entries()? {
-            let Some(value) = item.text() else { continue };
-            match properties::refusal(name, &value) {
-                Some(reason) => item.error(reason),
-                None => _ = all.insert(name.to_owned(), value),
-            }
-        }
-        Some(all)
+    section.read("properties", &mut kafka.properties, kafka_properties);
+    section.read("properties_files", &mut kafka.properties_files, kafka_properties_files);
+    section.read("oauth_token_file", &mut kafka.oauth_token_file, |item| {
+        let text = item.filled_text()?;
+        Some((text != "off").then(|| PathBuf::from(text)))
     });
+    let place = section.get("properties").unwrap_or_else(|| section.place().clone());
+    if let Some(name) = kafka.properties_files.keys().find(|name| kafka.properties.contains_key(*name)) {
+        place.error(format!("`{name}` is also in kafka.properties_files"));
+    }
+    match properties::misfit(&kafka.properties, kafka.oauth_token_file.is_some()) {
+        Some(Misfit::Error(message)) => place.error(message),
+        Some(Misfit::Warning(message)) => place.warning(message),
+        None => {}
+    }
+}
+
+fn kafka_properties(item: &Item<'_>) -> Option<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for (name, item) in item.entries_unseen()? {
+        let Some(value) = item.text() else { continue };
+        if let Some(reason) = properties::refusal(name, &value) {
+            item.error(reason);
+        }
+        // Also what is refused, so that nothing is reported to be missing besides.
+        all.insert(name.to_owned(), value);
+    }
+    Some(all)
+}
+
+fn kafka_properties_files(item: &Item<'_>) -> Option<BTreeMap<String, PathBuf>> {
+    let mut all = BTreeMap::new();
+    for (name, item) in item.entries_unseen()? {
+        let Some(file) = item.filled_text() else { continue };
+        match properties::file_refusal(name) {
+            Some(reason) => item.error(reason),
+            None => _ = all.insert(name.to_owned(), PathBuf::from(file)),
+        }
+    }
+    Some(all)
 }
 
 /// `host:port`, several separated by commas. Names are not resolved here: the broker may be away for now.

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use super::{Input, Output, OutputFormat, Settings, properties};
+use super::{Input, Kafka, Output, OutputFormat, Settings, properties};
 use crate::decode::Fields;
 use crate::document::{format_bytes, format_duration};
 use crate::record::Expect;
 
 const MASK: &str = "********";
 
-pub fn masked(properties: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
-    let mask = |name: &str| properties::is_secret(name).then_some(MASK);
-    properties.iter().map(|(name, value)| (name.as_str(), mask(name).unwrap_or(value))).collect()
+/// The properties without what is secret by its name, or because it came from a file.
+pub fn masked(kafka: &Kafka) -> BTreeMap<&str, &str> {
+    let hidden = |name: &str| properties::is_secret(name) || kafka.properties_files.contains_key(name);
+    let mask = |name: &str| hidden(name).then_some(MASK);
+    kafka.properties.iter().map(|(name, value)| (name.as_str(), mask(name).unwrap_or(value))).collect()
 }
 
 pub fn yaml(settings: &Settings) -> String {
@@ -46,14 +48,20 @@ fn kafka(yaml: &mut Yaml, settings: &Settings) {
     yaml.text("brokers", &kafka.brokers);
     yaml.text("group_id", &kafka.group_id);
     yaml.plain("exactly_once", kafka.exactly_once);
-    if kafka.properties.is_empty() {
-        yaml.plain("properties", "{}");
-    } else {
-        yaml.section("properties");
-        for (name, value) in masked(&kafka.properties) {
-            yaml.text(&scalar(name), value);
-        }
-        yaml.end();
+    map(yaml, "properties", masked(kafka).into_iter());
+    let files = kafka.properties_files.iter();
+    map(yaml, "properties_files", files.map(|(name, file)| (name.as_str(), file.to_string_lossy())));
+    yaml.text("oauth_token_file", &kafka.oauth_token_file.as_ref().map_or("off".into(), |file| file.to_string_lossy()));
+    yaml.end();
+}
+
+fn map<'s, T: AsRef<str>>(yaml: &mut Yaml, key: &str, entries: impl ExactSizeIterator<Item = (&'s str, T)>) {
+    if entries.len() == 0 {
+        return yaml.plain(key, "{}");
+    }
+    yaml.section(key);
+    for (name, value) in entries {
+        yaml.text(&scalar(name), value.as_ref());
     }
     yaml.end();
 }

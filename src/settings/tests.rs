@@ -40,7 +40,9 @@ kafka:
   brokers: a:9092,b:9092
   group_id: fl
   exactly_once: false
-  properties: {security.protocol: sasl_plaintext, sasl.username: 'null'}
+  properties: {security.protocol: sasl_plaintext, sasl.mechanism: PLAIN, sasl.username: 'null'}
+  properties_files: {sasl.password: /run/secrets/kafka password}
+  oauth_token_file: /run/token
 inputs:
   - {topics: [\"^logs-.*\"], kind: logs}
   - {topics: [ev-1, ev-2], kind: events, format: auto}
@@ -224,7 +226,26 @@ environment FAULTLINE_KAFKA__BORKERS: kafka: unknown key `borkers`; did you mean
 }
 
 #[test]
+fn how_to_log_in_must_fit_together() {
+    let sasl = "f.yaml:1: kafka.properties: `sasl_plaintext` needs sasl.mechanism: one of PLAIN, SCRAM-SHA-256, \
+                SCRAM-SHA-512, OAUTHBEARER";
+    assert_eq!(errors("kafka: {properties: {security.protocol: sasl_plaintext}}"), sasl);
+    let both = "kafka: {properties: {sasl.password: hunter2}, properties_files: {sasl.password: /f}}";
+    assert_eq!(errors(both), "f.yaml:1: kafka.properties: `sasl.password` is also in kafka.properties_files");
+}
+
+#[test]
+fn a_variable_names_the_file_of_a_secret() {
+    let variable = ("FAULTLINE_KAFKA__PROPERTIES_FILES__SASL_PASSWORD".to_owned(), "/run/p".to_owned());
+    let (settings, _) = Settings::from_layers(None, [variable], &[]).unwrap();
+    assert_eq!(settings.kafka.properties_files["sasl.password"], PathBuf::from("/run/p"));
+}
+
+#[test]
 fn secrets_are_never_shown() {
+    let misplaced = ("FAULTLINE_KAFKA__PROPERTIES".to_owned(), "sasl.password=hunter2".to_owned());
+    let error = Settings::from_layers(None, [misplaced], &[]).unwrap_err().to_string();
+    assert!(error.ends_with("kafka.properties: expected a map of `name: value` lines"), "{error}");
     let (settings, _) = load("kafka: {properties: {sasl.password: hunter2, sasl.username: me}}\n").unwrap();
     for text in [settings.to_yaml(), format!("{settings:?}")] {
         assert!(!text.contains("hunter2"), "{text}");

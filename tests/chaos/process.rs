@@ -44,7 +44,6 @@ limits: {snapshot_chunk_bytes: 4KiB}
 alerts: {max_age: off}
 rules: FOLDER/rules
 http: {listen: off}
-alerts: {max_age: off}
 scan: {flush_interval: 100ms, idle_after: 20s}
 ";
 

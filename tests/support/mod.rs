@@ -63,6 +63,7 @@ pub fn config(brokers: &str) -> Config {
             properties: [("session.timeout.ms", "3000"), ("heartbeat.interval.ms", "500")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
+            oauth_token_file: None,
             limits: kafka::Limits { progress_interval: Duration::from_millis(100), ..Default::default() },
         },
         group_id: "faultline".to_owned(),

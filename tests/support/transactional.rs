@@ -24,7 +24,8 @@ impl TransactionalBroker {
         Self::start_with(&["--advertise", &proxy.to_string()])
     }
 
-    fn start_with(arguments: &[&str]) -> Option<Self> {
+    /// The same with further arguments; the broker's `src/main.rs` has them.
+    pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let Some(binary) = std::env::var_os("FAULTLINE_TEST_TXN_BROKER") else {
             eprintln!("skipped: FAULTLINE_TEST_TXN_BROKER names no broker with transactions (see .ci/run)");
             return None;

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use krafka::testing::{ApiKey, FakeBroker};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::end_transaction::{self, END_TXN};
 use crate::faults::Fault;
 use crate::group_requests::Coordinator;
+use crate::login::{Login, Users};
 use crate::transactions::OpenTransactions;
 use crate::wire::{Reader, read_frame, write_frame};
 
@@ -28,6 +31,14 @@ struct Inner {
     address: SocketAddr,
     coordinator: Coordinator,
     open: OpenTransactions,
+    door: Door,
+}
+
+/// What a client has to pass.
+#[derive(Default)]
+pub struct Door {
+    pub tls: Option<TlsAcceptor>,
+    pub users: Users,
 }
 
 pub struct Gate {
@@ -45,14 +56,19 @@ impl Gate {
     pub async fn open(
         address: SocketAddr,
         advertised: Option<SocketAddr>,
+        door: Door,
     ) -> io::Result<(Self, UnboundedSender<Fault>)> {
         let broker = Arc::new(FakeBroker::start().await.map_err(io::Error::other)?);
         let behind = broker.broker_addr(0).ok_or_else(|| io::Error::other("it listens nowhere"))?;
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         advertise(&broker, advertised.unwrap_or(address));
+        if door.users.are_asked() {
+            broker.set_api_versions(ApiKey::SaslHandshake, 0, 1);
+            broker.set_api_versions(ApiKey::SaslAuthenticate, 0, 1);
+        }
         let coordinator = Coordinator::new(Arc::clone(&broker));
-        let inner = Arc::new(Inner { broker, address: behind, coordinator, open: OpenTransactions::default() });
+        let inner = Arc::new(Inner { broker, address: behind, coordinator, open: OpenTransactions::default(), door });
         let (sender, faults) = unbounded_channel();
         let gate =
             Gate { inner, listener: Some(listener), address, connections: JoinSet::new(), faults, opens_at: None };
@@ -86,7 +102,7 @@ impl Gate {
     fn connect(&mut self, stream: TcpStream) {
         let inner = Arc::clone(&self.inner);
         // A connection that ends with an error is one that ends.
-        self.connections.spawn(async move { drop(inner.converse(stream).await) });
+        self.connections.spawn(async move { drop(inner.admit(stream).await) });
     }
 
     fn suffer(&mut self, fault: Fault) {
@@ -157,14 +173,24 @@ fn advertise(broker: &FakeBroker, address: SocketAddr) {
 }
 
 impl Inner {
-    async fn converse(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn admit(&self, client: TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
+        match &self.door.tls {
+            Some(tls) => self.converse(tls.accept(client).await?).await,
+            None => self.converse(client).await,
+        }
+    }
+
+    async fn converse(&self, mut client: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        let mut login = Login::new(&self.door.users);
         let mut broker = TcpStream::connect(self.address).await?;
         broker.set_nodelay(true)?;
         while let Some(request) = read_frame(&mut client).await? {
             let mut reader = Reader::new(&request);
             let header = reader.header()?;
-            let response = if Coordinator::answers(header.api) {
+            let response = if let Some(response) = login.answer(&header, &mut reader)? {
+                response
+            } else if Coordinator::answers(header.api) {
                 self.coordinator.answer(&header, &mut reader).await?
             } else if header.api == END_TXN {
                 let (request, id) = end_transaction::request(&header, &mut reader)?;
@@ -179,6 +205,9 @@ impl Inner {
                 response.into()
             };
             write_frame(&mut client, &response).await?;
+            if login.is_refused() {
+                break;
+            }
         }
         Ok(())
     }

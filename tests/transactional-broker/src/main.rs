@@ -3,17 +3,20 @@
 //! Its first line says where it listens. Then each line on its standard input orders a fault, which is answered with a
 //! line; when the input ends, so does it.
 
+mod certificate;
 mod end_transaction;
 mod faults;
 mod gate;
 mod group_requests;
 mod groups;
+mod login;
+mod scram;
 mod transactions;
 mod wire;
 
-use std::ffi::OsStr;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,26 +25,25 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc::UnboundedSender;
 
 use faults::Fault;
-use gate::Gate;
+use gate::{Door, Gate};
+use login::Users;
 
-const USAGE: &str = "transactional-broker --listen ADDRESS:PORT [--advertise ADDRESS:PORT]   (port 0: any)";
+const USAGE: &str = "\
+transactional-broker --listen ADDRESS:PORT [--advertise ADDRESS:PORT] [--tls NAME --authority FILE] [--user NAME:PASSWORD] [--token TOKEN]
+  --listen     port 0: any
+  --advertise  where clients are told to connect
+  --tls        the name that the certificate is for; that of its authority is written to FILE
+  --user       who has to log in, with PLAIN or SCRAM
+  --token      what has to be shown, with OAUTHBEARER";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let address = |text: &OsStr| text.to_str().and_then(|text| text.parse::<SocketAddr>().ok());
-    let addresses = match &arguments[..] {
-        [listen, at] if listen == "--listen" => address(at).map(|at| (at, None)),
-        [listen, at, advertise, to] if listen == "--listen" && advertise == "--advertise" => {
-            address(at).zip(address(to)).map(|(at, to)| (at, Some(to)))
-        }
-        _ => None,
-    };
-    let Some((listen, advertise)) = addresses else {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(options) = Options::parse(&arguments) else {
         eprintln!("{USAGE}\non standard input: {}", faults::COMMANDS);
         return ExitCode::from(2);
     };
-    match run(listen, advertise).await {
+    match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -50,8 +52,38 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(listen: SocketAddr, advertise: Option<SocketAddr>) -> std::io::Result<()> {
-    let (gate, faults) = Gate::open(listen, advertise).await?;
+struct Options {
+    listen: SocketAddr,
+    advertise: Option<SocketAddr>,
+    /// Its name, and where its authority's certificate goes.
+    tls: Option<(String, PathBuf)>,
+    users: Users,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Option<Self> {
+        let (pairs, []) = arguments.as_chunks::<2>() else { return None };
+        let (mut listen, mut advertise, mut users) = (None, None, Users::default());
+        let (mut name, mut authority) = (None, None);
+        for [flag, value] in pairs {
+            match flag.as_str() {
+                "--listen" => listen = Some(value.parse().ok()?),
+                "--advertise" => advertise = Some(value.parse().ok()?),
+                "--tls" => name = Some(value.clone()),
+                "--authority" => authority = Some(PathBuf::from(value)),
+                "--user" => users.user = Some(value.split_once(':').map(|(name, word)| (name.into(), word.into()))?),
+                "--token" => users.token = Some(value.clone()),
+                _ => return None,
+            }
+        }
+        (name.is_some() == authority.is_some()).then_some(())?;
+        Some(Options { listen: listen?, advertise, tls: name.zip(authority), users })
+    }
+}
+
+async fn run(options: Options) -> std::io::Result<()> {
+    let tls = options.tls.map(|(name, authority)| certificate::acceptor(&name, &authority)).transpose()?;
+    let (gate, faults) = Gate::open(options.listen, options.advertise, Door { tls, users: options.users }).await?;
     say(&gate.address().to_string())?;
     let broker = gate.broker();
     tokio::try_join!(gate.serve(), obey(faults, broker))?;

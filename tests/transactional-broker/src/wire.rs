@@ -3,13 +3,12 @@
 use std::io;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 const MOST_FRAME_BYTES: usize = 64 << 20;
 
 /// The next frame without its length; `None` when the peer has closed the connection.
-pub async fn read_frame(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
+pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Bytes>> {
     let length = match stream.read_i32().await {
         Ok(length) => usize::try_from(length).unwrap_or(usize::MAX),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -24,12 +23,13 @@ pub async fn read_frame(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
 }
 
 /// Writes a frame in one piece.
-pub async fn write_frame(stream: &mut TcpStream, frame: &[u8]) -> io::Result<()> {
+pub async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> io::Result<()> {
     let length = i32::try_from(frame.len()).map_err(|_| malformed())?;
     let mut bytes = Vec::with_capacity(frame.len() + 4);
     bytes.extend(length.to_be_bytes());
     bytes.extend(frame);
-    stream.write_all(&bytes).await
+    stream.write_all(&bytes).await?;
+    stream.flush().await
 }
 
 fn malformed() -> io::Error {
