@@ -70,6 +70,8 @@ impl Batch {
         if let Some(records) = self.records.get_mut(slot) {
             *records = 0;
         }
+        // Taken over again, it may begin with this very record.
+        self.newest_record = self.newest_record.filter(|(of, _)| *of != slot);
     }
 
     pub fn is_full(&self, limits: &Limits) -> bool {

@@ -90,6 +90,17 @@ fn what_a_lost_partition_brought_is_not_booked_on_the_next() {
 }
 
 #[test]
+fn a_record_that_is_read_again_after_its_partition_was_lost_counts() {
+    let mut scanner = scanner();
+    let lost = assign(&mut scanner, 0);
+    scan(&mut scanner, lost, 54, 1, None);
+    scanner.revoke(lost);
+    let again = assign(&mut scanner, 0);
+    scan(&mut scanner, again, 54, 1, None);
+    assert_eq!(scanner.flush(at(2))[0].matches.len(), 1);
+}
+
+#[test]
 fn late_records_do_not_fill_a_batch() {
     let mut scanner = scanner();
     let slot = assign(&mut scanner, 0);
