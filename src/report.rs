@@ -37,7 +37,8 @@ pub struct Report {
     pub scanner: Arc<str>,
     /// Counts the reports of that scanner since it started; parts of one share its number.
     pub sequence: u64,
-    /// The scanner's wall clock when it flushed. It decides only whether what is told is long ago.
+    /// The scanner's wall clock when it flushed; zero where all is to be told, however long ago: in a replay, and in bounded
+    /// runs. Decides nothing else.
     pub flushed_at: Timestamp,
     /// The input partitions that brought something of the cluster; in a heartbeat all that the scanner owns.
     pub partitions: Vec<Progress>,

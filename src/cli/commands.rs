@@ -91,12 +91,8 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
         correlate: arguments.stages.contains(&Stage::Correlate),
     };
     let instance = format!("faultline-{}", std::process::id());
-    let mut config = service_config(&settings, &instance);
+    let config = service_config(&settings, &instance);
     config.connection.check().map_err(Failure::usage)?;
-    if arguments.until_end {
-        // Whoever asks for what there is up to now asks for what was.
-        config.correlator.alerts.max_age = None;
-    }
     service::run(config, rules, stages, arguments.until_end, Shutdown::default()).map_err(Failure::running)
 }
 

@@ -312,7 +312,9 @@ impl<'s> Work<'s> {
         self.flushed = Instant::now();
         self.tell_idle();
         self.follow_growth();
-        for report in self.scanner.flush(wall_clock()) {
+        // Whoever asks for what there is up to now asks for what was, whoever tells it.
+        let now = if self.shared.until_end { Timestamp::default() } else { wall_clock() };
+        for report in self.scanner.flush(now) {
             self.count(&report);
             self.send_report(&report)?;
         }
