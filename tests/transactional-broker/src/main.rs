@@ -38,8 +38,9 @@ transactional-broker --listen ADDRESS:PORT [--advertise ADDRESS:PORT] [--tls NAM
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(options) = Options::parse(&arguments) else {
+    let arguments: Option<Vec<String>> =
+        std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect();
+    let Some(options) = arguments.and_then(|arguments| Options::parse(&arguments)) else {
         eprintln!("{USAGE}\non standard input: {}", faults::COMMANDS);
         return ExitCode::from(2);
     };
