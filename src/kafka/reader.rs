@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
@@ -22,6 +22,8 @@ pub enum ReadFrom {
 }
 
 const POLL: Duration = Duration::from_millis(100);
+/// For a topic that is unknown: its brokers may not all know it yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Hands every committed record of these partitions of `topic` to `each`, up to their ends as they are then. `group` names
 /// the reader to the broker; nothing is committed. Returns whether the ends were reached before `go_on` said no.
@@ -48,19 +50,36 @@ pub fn read_to_end(
         list.add_partition_offset(topic, partition, offset).map_err(|e| failed(&e))?;
     }
     reader.assign(&list).map_err(|e| failed(&e))?;
+    let mut last_seen = Instant::now();
     while !partitions.is_empty() {
         if !go_on() {
             break;
         }
         link.check()?;
         match reader.poll(POLL) {
-            Some(Ok(message)) => each(&message),
+            Some(Ok(message)) => {
+                last_seen = Instant::now();
+                each(&message);
+            }
             Some(Err(KafkaError::PartitionEOF(partition))) => _ = partitions.remove(&partition),
             Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_denied) => return Err(failed(&error)),
+            // It was deleted since it was looked for; whoever starts anew creates it.
+            Some(Err(error)) if is_unknown(&error) && last_seen.elapsed() >= PATIENCE => return Err(failed(&error)),
             Some(Err(_)) | None => {}
         }
     }
     // Nothing left to wait for when it is dropped.
     reader.unassign().map_err(|e| failed(&e))?;
     Ok(partitions.is_empty())
+}
+
+fn is_unknown(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
 }

@@ -1,7 +1,7 @@
 //! A producer whose messages and offsets become visible together, or not at all.
 //!
-//! Every call is bounded in time and goes on where the last one stopped, so that its owner can look after its consumer
-//! meanwhile. `transactional.id` is that of the partition whose offsets are sent: whoever takes the partition over fences
+//! Every call is bounded in time, and all but one go on where the last one stopped, so that its owner can look after its
+//! consumer meanwhile: sending offsets takes its time in one call. `transactional.id` is that of the partition whose offsets are sent: whoever takes the partition over fences
 //! and aborts what was left here (KIP-98; <https://cwiki.apache.org/confluence/x/ob_tAw>).
 
 use std::sync::Arc;
@@ -36,11 +36,14 @@ enum Stage {
     Aborting,
 }
 
+/// For sending offsets, which librdkafka begins no second time: what it could not do in time is an error that costs the
+/// transaction, and it waits half a second before it asks a coordinator again.
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(5);
+
 pub struct Transaction {
     producer: Producer,
     stage: Stage,
     messages: usize,
-    bytes: usize,
     /// Messages that are not acknowledged.
     waiting: usize,
     failed: Option<Error>,
@@ -55,15 +58,7 @@ impl Transaction {
     /// When librdkafka refuses the configuration.
     pub fn new(connection: &Connection, id: &str, timeout: Duration, link: Arc<Link>) -> Result<Self, Error> {
         let producer = Producer::transactional(connection, id, timeout, link)?;
-        Ok(Transaction {
-            producer,
-            stage: Stage::Idle,
-            messages: 0,
-            bytes: 0,
-            waiting: 0,
-            failed: None,
-            refused: Vec::new(),
-        })
+        Ok(Transaction { producer, stage: Stage::Idle, messages: 0, waiting: 0, failed: None, refused: Vec::new() })
     }
 
     /// Fences whoever used the id before, and ends what they left open.
@@ -79,22 +74,16 @@ impl Transaction {
         self.messages
     }
 
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Adds a message, in a new transaction if none is open. Returns whether it was taken, as [`Producer::send`].
     ///
     /// # Errors
     /// What can never be sent.
     pub fn send(&mut self, message: Outgoing<'_>, go_on: impl FnMut() -> bool) -> Result<bool, Error> {
         self.open()?;
-        let bytes = message.bytes();
         let taken = self.producer.send(message, 0, go_on)?;
         if taken {
             self.messages += 1;
             self.waiting += 1;
-            self.bytes += bytes;
         }
         Ok(taken)
     }
@@ -138,7 +127,7 @@ impl Transaction {
         self.wait(deadline, seen)?;
         if self.stage == Stage::Open {
             let (offsets, group) = consumer.offset_of(partition, next).map_err(Step::MustAbort)?;
-            let sent = self.producer.inner().send_offsets_to_transaction(&offsets, &group, left(deadline));
+            let sent = self.producer.inner().send_offsets_to_transaction(&offsets, &group, OFFSETS_TIMEOUT);
             done(step("sending offsets", sent))?;
             self.stage = Stage::Whole;
         }
@@ -185,7 +174,7 @@ impl Transaction {
     }
 
     fn close(&mut self) {
-        (self.stage, self.messages, self.bytes, self.waiting, self.failed) = (Stage::Idle, 0, 0, 0, None);
+        (self.stage, self.messages, self.waiting, self.failed) = (Stage::Idle, 0, 0, None);
     }
 }
 

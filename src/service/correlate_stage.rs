@@ -120,7 +120,7 @@ impl<'s> CorrelateStage<'s> {
         }
         self.work.save_if_due()?;
         self.work.seal_if_due();
-        self.work.commit_if_due(&self.consumer);
+        self.work.commit_if_due(&self.consumer, false)?;
         self.work.mend(&self.consumer)?;
         if !self.paused && !self.work.has_room() {
             self.work.wait_for_room(ROOM_WAIT)?;
@@ -142,6 +142,8 @@ impl<'s> CorrelateStage<'s> {
 
     fn on_assigned(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.joined = true;
+        // Taking up a state takes time, in which readers wait for what is open.
+        self.work.commit_if_due(&self.consumer, true)?;
         let fresh = partitions.iter().map(|partition| (partition.clone(), None)).collect();
         let Some(restored) = restore(self.shared, &self.consumer, fresh)? else {
             // The stop came first; the assignment must be answered all the same.
@@ -151,8 +153,11 @@ impl<'s> CorrelateStage<'s> {
             restored.iter().map(|(partition, restored)| (partition.clone(), restored.start())).collect();
         restored.into_iter().for_each(|(partition, restored)| _ = self.work.take(&partition, restored));
         self.consumer.assign_each(&starts)?;
+        // librdkafka remembers a pause, also of a partition that was ours before and went while we paused.
         if self.paused {
             self.consumer.pause(partitions.iter())?;
+        } else {
+            self.consumer.resume(partitions.iter())?;
         }
         self.told_of_partitions();
         Ok(())
@@ -161,7 +166,7 @@ impl<'s> CorrelateStage<'s> {
     fn on_revoked(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         if !self.consumer.lost() {
             let timeout = self.shared.config.limits.revoke_timeout;
-            self.work.commit_all(&self.consumer, partitions, Instant::now() + timeout);
+            self.work.commit_all(&self.consumer, partitions, Instant::now() + timeout)?;
             self.work.seal();
             let done = self.work.wait(timeout)?;
             self.commit_and_wait(&done);
@@ -207,7 +212,7 @@ impl<'s> CorrelateStage<'s> {
         let deadline = Instant::now() + self.shared.stop_timeout();
         let partitions: Vec<Partition> = self.work.partitions().cloned().collect();
         let patience = if ended == Ended::AtTheEnd { Instant::now() + LONG } else { deadline };
-        self.work.commit_all(&self.consumer, &partitions, patience);
+        self.work.commit_all(&self.consumer, &partitions, patience)?;
         self.work.seal();
         let done = match ended {
             Ended::Stopped => self.work.wait(deadline.saturating_duration_since(Instant::now()))?,

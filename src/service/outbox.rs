@@ -61,7 +61,7 @@ impl<T> Outbox<T> {
     pub fn send(&mut self, message: Outgoing<'_>, go_on: impl FnMut() -> bool) -> Result<bool, Error> {
         let (bytes, best_effort) = (message.bytes(), message.best_effort);
         let batch = self.acks.sent(bytes);
-        let taken = self.producer.send(message, batch, go_on);
+        let taken = self.producer.send(message.clone(), batch, go_on);
         if !matches!(taken, Ok(true)) {
             self.acks.acknowledged(batch, bytes);
         }
@@ -70,6 +70,13 @@ impl<T> Outbox<T> {
                 self.loses(&error);
                 Ok(true)
             }
+            Err(error) if error.is_refusal() => match &mut self.refused {
+                Some(refused) => {
+                    refused.push(message.to_owned_message());
+                    Ok(true)
+                }
+                None => Err(error),
+            },
             taken => taken,
         }
     }

@@ -147,8 +147,11 @@ impl<'s> ScanStage<'s> {
         };
         let starts: Vec<_> = dues.iter().map(|(partition, due)| (partition.clone(), start(due))).collect();
         self.consumer.assign_each(&starts)?;
+        // librdkafka remembers a pause, also of a partition that was ours before and went while we paused.
         if self.paused {
             self.consumer.pause(partitions.iter())?;
+        } else {
+            self.consumer.resume(partitions.iter())?;
         }
         self.told_of_partitions();
         Ok(())

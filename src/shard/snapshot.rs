@@ -58,7 +58,7 @@ struct Chunk<'a> {
     count: u32,
     /// Of the whole state, uncompressed.
     bytes: u64,
-    /// Of all pieces together.
+    /// Of all pieces together, and of `bytes`.
     checksum: u64,
     piece: &'a [u8],
 }
@@ -86,7 +86,7 @@ pub fn key_prefix(group: &str, partition: i32) -> String {
 /// None that is known.
 pub fn pack(snapshot: &Snapshot, prefix: &str, slot: Slot, chunk_bytes: usize) -> Result<Vec<Message>, Error> {
     let packed = zstd::bulk::compress(&snapshot.state, COMPRESSION_LEVEL).map_err(|e| Error(e.to_string()))?;
-    let checksum = fnv1a(&packed);
+    let checksum = checksum(&packed, snapshot.state.len() as u64);
     // An empty state is compressed to some bytes, so there is always a piece.
     let pieces: Vec<&[u8]> = packed.chunks(chunk_bytes.max(1)).collect();
     let count = u32::try_from(pieces.len()).map_err(|e| Error(e.to_string()))?;
@@ -155,7 +155,7 @@ impl Gatherer {
         if !self.torn
             && let Some(packed) = self.partial.take()
         {
-            self.torn = fnv1a(&packed.packed) != packed.checksum;
+            self.torn = checksum(&packed.packed, packed.bytes) != packed.checksum;
             if !self.torn {
                 self.whole.push(packed);
                 let surplus = self.whole.len().saturating_sub(2);
@@ -186,6 +186,10 @@ impl Gatherer {
         let usable = self.whole.iter().rev().filter(move |packed| packed.next <= committed);
         usable.map(|packed| (packed.slot, packed.unpack()))
     }
+}
+
+fn checksum(packed: &[u8], bytes: u64) -> u64 {
+    fnv1a(packed) ^ bytes.rotate_left(32)
 }
 
 /// # Errors

@@ -55,7 +55,7 @@ pub fn restore(
     let Some(committed) = committed(shared, consumer, &names) else { return Ok(None) };
     let Some(states) = read_states(shared, &names)? else { return Ok(None) };
     let mut sent = BTreeSet::new();
-    if !shared.config.exactly_once && !committed.is_empty() && !read_sent(shared, &mut sent)? {
+    if !shared.config.exactly_once && !read_sent(shared, &mut sent)? {
         return Ok(None);
     }
     let restored = taken.into_iter().zip(states).map(|((partition, transaction), state)| {

@@ -45,10 +45,12 @@ pub struct Transacting {
     past: Past,
 }
 
-/// What is known of transactions that failed since the last commit.
+/// What is known of transactions that failed, until one is committed that goes beyond them.
 #[derive(Default)]
 struct Past {
     repairs: u32,
+    /// How far had been read then; what lies before it may fail again.
+    failed_before: Option<i64>,
     /// The broker refused one of several messages: the next are sent one by one, to learn which.
     is_careful: bool,
     /// Messages that it will never take, by topic and id.
@@ -59,6 +61,8 @@ struct Past {
 enum Trouble {
     /// The transaction is to be aborted, and its work done again.
     Abort,
+    /// It is aborted; its work is to be done again, no sooner than then.
+    Aborted(Instant),
     /// The producer is to be replaced, no sooner than then.
     Replace(Instant),
 }
@@ -95,8 +99,13 @@ impl Transacting {
             Ok(true) => {}
             Ok(false) => self.trouble = Some(Trouble::Abort),
             Err(error) if error.is_refusal() => self.refused.push(message.to_owned_message()),
-            Err(error) => self.fails(Trouble::Abort, &error),
+            Err(error) if self.transaction.is_open() => self.fails(Trouble::Abort, &error),
+            Err(error) => self.breaks(&error),
         }
+    }
+
+    fn breaks(&mut self, why: &kafka::Error) {
+        self.fails(Trouble::Replace(Instant::now() + MEND_AFTER), why);
     }
 
     fn fails(&mut self, trouble: Trouble, why: &kafka::Error) {
@@ -114,8 +123,9 @@ impl Transacting {
             let ids = alerts.iter().map(|alert| (alert.topic().to_owned(), id_of(alert.headers())));
             self.past.refused.extend(ids);
             self.refused.extend(alerts);
-        } else {
-            self.past.is_careful |= !alerts.is_empty();
+            self.past.repairs = 0;
+        } else if !alerts.is_empty() {
+            self.past.is_careful = true;
         }
     }
 
@@ -134,19 +144,30 @@ impl Transacting {
             || self.committed.elapsed() >= interval
     }
 
-    /// Commits what was sent, and `next`, unless an earlier commit is still under way.
-    fn commit(&mut self, shared: &Shared, consumer: &Consumer, partition: &Partition, next: i64, timeout: Duration) {
+    /// Commits what was sent, and `next`, unless an earlier commit is still under way. Returns what is committed.
+    fn commit(
+        &mut self,
+        shared: &Shared,
+        consumer: &Consumer,
+        (partition, next): (&Partition, i64),
+        timeout: Duration,
+    ) -> Option<i64> {
         let next = *self.committing.get_or_insert(next);
         match self.transaction.commit(consumer, partition, next, timeout, |ticket| measure(shared, ticket)) {
-            Step::Pending => {}
+            Step::Pending => return None,
             Step::Done => {
-                (self.opened, self.committing, self.past) = (None, None, Past::default());
+                (self.opened, self.committing) = (None, None);
+                if self.past.failed_before.is_none_or(|failed_before| next >= failed_before) {
+                    self.past = Past::default();
+                }
                 self.committed = Instant::now();
                 count(shared, "committed");
+                return Some(next);
             }
             Step::MustAbort(error) => self.fails(Trouble::Abort, &error),
-            Step::Broken(error) => self.fails(Trouble::Replace(Instant::now() + MEND_AFTER), &error),
+            Step::Broken(error) => self.breaks(&error),
         }
+        None
     }
 
     /// Takes one step out of the trouble. Returns whether the partition can begin anew.
@@ -159,14 +180,13 @@ impl Transacting {
             Trouble::Abort => match self.transaction.abort(SLICE) {
                 Step::Done => {
                     count(shared, "aborted");
-                    return Ok(true);
+                    self.trouble = Some(Trouble::Aborted(Instant::now() + self.past.pause()));
                 }
                 Step::Pending => {}
-                Step::MustAbort(error) | Step::Broken(error) => {
-                    self.fails(Trouble::Replace(Instant::now() + MEND_AFTER), &error);
-                }
+                Step::MustAbort(error) | Step::Broken(error) => self.breaks(&error),
             },
-            Trouble::Replace(at) if Instant::now() < at => {}
+            Trouble::Aborted(at) | Trouble::Replace(at) if Instant::now() < at => {}
+            Trouble::Aborted(_) => return Ok(true),
             Trouble::Replace(_) => {
                 count(shared, "broken");
                 return Ok(true);
@@ -177,7 +197,16 @@ impl Transacting {
 
     /// The producer, if it can go on, and what is known of failures.
     fn into_parts(self) -> (Option<Transaction>, Past) {
-        ((self.trouble == Some(Trouble::Abort)).then_some(self.transaction), self.past)
+        let goes_on = matches!(self.trouble, Some(Trouble::Aborted(_)));
+        (goes_on.then_some(self.transaction), self.past)
+    }
+}
+
+impl Past {
+    /// A rebalance takes a moment; what fails again at once is given ever more time.
+    fn pause(&self) -> Duration {
+        const FIRST: Duration = Duration::from_millis(100);
+        if self.repairs == 0 { Duration::ZERO } else { (FIRST * 2u32.saturating_pow(self.repairs)).min(MEND_AFTER) }
     }
 }
 
@@ -212,6 +241,7 @@ impl Work<'_> {
             transacting.is_calm()
                 && !transacting.transaction.is_open()
                 && next.is_none_or(|_| correlating.committed == next)
+                && correlating.ledger.next() >= correlating.had_read
         })
     }
 
@@ -220,42 +250,52 @@ impl Work<'_> {
         if self.transacting().any(|transacting| transacting.opened.is_some()) { most.min(GATHER / 4) } else { most }
     }
 
-    /// Commits the transactions that it is time to.
-    pub fn commit_if_due(&mut self, consumer: &Consumer) {
+    /// Commits the transactions that it is time to; `at_once`: all that are open.
+    pub fn commit_if_due(&mut self, consumer: &Consumer, at_once: bool) -> Result<(), Error> {
+        // Their dead letters are on their way before their offsets.
+        self.set_refused_aside()?;
+        if self.incomplete {
+            return Ok(());
+        }
         let (shared, interval) = (self.shared, self.shared.config.limits.commit_interval);
         for correlating in &mut self.owned {
             let next = correlating.ledger.to_commit();
             let Some(transacting) = correlating.transacting.as_mut().filter(|t| t.trouble.is_none()) else { continue };
-            if let Some(next) = next.filter(|_| transacting.is_due(interval)) {
+            let is_due = transacting.is_due(interval) || at_once && transacting.transaction.is_open();
+            if let Some(next) = next.filter(|_| is_due) {
                 if correlating.committed == Some(next) && !transacting.transaction.is_open() {
                     transacting.committed = Instant::now();
                     continue;
                 }
-                transacting.commit(shared, consumer, &correlating.owned.partition, next, SLICE);
-                if transacting.is_calm() {
-                    correlating.committed = Some(next);
-                }
+                let what = (&correlating.owned.partition, next);
+                let committed = transacting.commit(shared, consumer, what, SLICE);
+                correlating.committed = committed.or(correlating.committed);
             }
         }
+        Ok(())
     }
 
     /// Commits what is open of these partitions, before somebody else has them; gives up when it takes too long.
-    pub fn commit_all(&mut self, consumer: &Consumer, partitions: &[Partition], deadline: Instant) {
+    pub fn commit_all(
+        &mut self,
+        consumer: &Consumer,
+        partitions: &[Partition],
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        self.set_refused_aside()?;
         let shared = self.shared;
         for correlating in self.owned.iter_mut().filter(|c| partitions.contains(&c.owned.partition)) {
             let Some(next) = correlating.ledger.to_commit() else { continue };
             let Some(transacting) = &mut correlating.transacting else { continue };
-            loop {
+            while correlating.committed != Some(next) || transacting.transaction.is_open() {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() || transacting.trouble.is_some() {
                     break;
                 }
                 shared.correlate.beat();
-                transacting.commit(shared, consumer, &correlating.owned.partition, next, left.min(SLICE));
-                if transacting.is_calm() {
-                    correlating.committed = Some(next);
-                    break;
-                }
+                let what = (&correlating.owned.partition, next);
+                let committed = transacting.commit(shared, consumer, what, left.min(SLICE));
+                correlating.committed = committed.or(correlating.committed);
                 if !shared.link.is_up() && shared.shutdown.is_triggered() {
                     break;
                 }
@@ -265,10 +305,15 @@ impl Work<'_> {
                 let _ = transacting.transaction.abort(SLICE);
             }
         }
+        Ok(())
     }
 
     /// Begins anew with partitions whose transaction failed. To be called after the group was heard.
     pub fn mend(&mut self, consumer: &Consumer) -> Result<(), Error> {
+        // Whoever has the partition now would be fenced by us.
+        if consumer.lost() {
+            return Ok(());
+        }
         for index in 0..self.owned.len() {
             let Some(transacting) = &mut self.owned[index].transacting else { continue };
             let Some(trouble) = transacting.trouble else { continue };
@@ -284,19 +329,25 @@ impl Work<'_> {
 
     fn begin_again(&mut self, index: usize, consumer: &Consumer) -> Result<(), Error> {
         let Correlating { owned, transacting, .. } = self.owned.remove(index);
-        let partition = owned.partition;
+        let (partition, had_read) = (owned.partition, owned.position);
         let (transaction, past) = transacting.map(Transacting::into_parts).unwrap_or_default();
+        // Taking up a state takes time, in which readers wait for what the others have open.
+        self.commit_if_due(consumer, true)?;
         create_missing(self.shared)?;
         let restored = restore(self.shared, consumer, vec![(partition, transaction)])?;
         if let Some((partition, restored)) = restored.and_then(|mut restored| restored.pop()) {
             let start = restored.start();
             let sought = consumer.seek(&partition, start, SEEK_TIMEOUT);
-            let Some(transacting) = &mut self.take(&partition, restored).transacting else { return Ok(()) };
-            transacting.past = Past { repairs: past.repairs + 1, ..past };
+            let correlating = self.take(&partition, restored);
+            // Ends that are told of now may be from before.
+            correlating.had_read = had_read;
+            let Some(transacting) = &mut correlating.transacting else { return Ok(()) };
+            let failed_before = past.failed_before.max(had_read);
+            transacting.past = Past { repairs: past.repairs + 1, failed_before, ..past };
             match sought {
                 Ok(()) => info!("{partition}: goes on after the last commit"),
                 // Perhaps the group is taking it away; reports must not be skipped.
-                Err(error) => transacting.fails(Trouble::Replace(Instant::now() + MEND_AFTER), &error),
+                Err(error) => transacting.breaks(&error),
             }
         }
         Ok(())

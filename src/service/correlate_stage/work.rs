@@ -33,7 +33,7 @@ pub(in crate::service) struct Work<'s> {
     saves: bool,
     sealed_at: Instant,
     unreadable_log: RateLimit,
-    incomplete: bool,
+    pub(super) incomplete: bool,
 }
 
 pub(super) struct Correlating {
@@ -45,6 +45,8 @@ pub(super) struct Correlating {
     sealed: Option<i64>,
     /// What this instance has committed in transactions.
     pub committed: Option<i64>,
+    /// How far it had read when it had to begin again: all of that is to be done again.
+    pub had_read: Option<i64>,
     snapshots: Snapshots,
     pub transacting: Option<Transacting>,
 }
@@ -68,6 +70,7 @@ impl Correlating {
             ledger: restored.ledger,
             sealed: None,
             committed: None,
+            had_read: None,
             snapshots: Snapshots {
                 slot: restored.slot,
                 partition: restored.state_partition,
@@ -83,7 +86,7 @@ impl Correlating {
             "{}: the topic was created anew; its reports are new, whatever was committed before",
             self.owned.partition
         );
-        (self.sealed, self.committed) = (None, None);
+        (self.sealed, self.committed, self.had_read) = (None, None, None);
     }
 }
 
@@ -219,7 +222,7 @@ impl<'s> Work<'s> {
         let shared = self.shared;
         let go_on = || shared.keep_trying(&shared.correlate);
         match &mut self.owned[index].transacting {
-            // A dead letter is worth no transaction: at best it comes once.
+            // A dead letter is worth no transaction: it may come twice, or not at all.
             Some(transacting) if !message.best_effort => transacting.send(shared, message, go_on),
             _ => self.incomplete |= !self.outbox.send(message, go_on)?,
         }
