@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that decide: values and explicit time in, values out. `src/NAME.rs` and all of `src/NAME/`.
-const CORE: [&str; 20] = [
+const CORE: [&str; 23] = [
     "alert",
     "checksum",
     "codes",
@@ -15,9 +15,12 @@ const CORE: [&str; 20] = [
     "document",
     "engine",
     "evaluation",
+    "format",
     "localizer",
     "names",
+    "notifier",
     "record",
+    "redaction",
     "report",
     "ruleset",
     "scanner",

@@ -1,0 +1,7 @@
+//! Placeholder.
+use super::{Mode, Written, faultline};
+use crate::alert::Alert;
+
+pub fn write(alert: &Alert, _mode: Mode) -> Written {
+    faultline(alert)
+}
