@@ -48,9 +48,16 @@ pub struct Alert {
     /// On a resolved alert: the `dedup_key` of the incident that explains it better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<String>,
+    /// The incident began and ended several times lately: it counts as over only once it stays so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub flapping: bool,
     /// What a reader should know about the verdict: inventory not known yet, why it was resolved, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -168,6 +175,16 @@ impl TryFrom<BTreeMap<String, Arc<str>>> for Suspect {
 pub enum Verdict {
     Suspected,
     Confirmed,
+}
+
+impl Verdict {
+    /// The word of the schema.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Suspected => "suspected",
+            Verdict::Confirmed => "confirmed",
+        }
+    }
 }
 
 /// The sliding window that the verdict rests on.

@@ -20,6 +20,7 @@ mod explained;
 mod exposure;
 mod failures;
 mod fairness;
+mod flap;
 mod grouping;
 mod heard;
 mod incident;
@@ -41,6 +42,7 @@ pub use explained::{
 };
 use failures::{Bounds, Failures};
 use fairness::Tenant;
+use flap::Flaps;
 use incident::Incident;
 use inventory::{Inventory, PodKey, Word};
 pub(crate) use watermark::Watermarks;
@@ -87,7 +89,7 @@ pub struct Alerts {
     /// A verdict that stays `suspected` is told only after this long: the next pod often decides.
     pub hold_suspected: Duration,
     /// A pod that fails alone is told only after this long.
-    pub hold_pod: Duration,
+    pub group_wait: Duration,
     /// A pod that ran without a match for this long has recovered.
     pub recovered_after: Duration,
     /// A cluster watched for less than this is not known yet: verdicts are capped at `suspected`.
@@ -95,6 +97,12 @@ pub struct Alerts {
     /// While reports that are older than this are read, incidents are followed but not told: they may be over. Those that
     /// are still open in the present are told then. `None`: all are told.
     pub max_age: Option<Duration>,
+    /// An incident that begins for so many times within `flap_within` flaps: that is said once, and then it is over only
+    /// once it has been so for half of `flap_within`. At least 2; `None`: every beginning and end is told.
+    pub flap_times: Option<u32>,
+    pub flap_within: Duration,
+    /// Open incidents are told again, as reminders, so long after they were told last. `None`: no reminders.
+    pub remind_every: Option<Duration>,
 }
 
 impl Default for Alerts {
@@ -104,10 +112,13 @@ impl Default for Alerts {
             renotify: Duration::from_secs(4 * 3600),
             min_probability: 0.8,
             hold_suspected: Duration::from_secs(150),
-            hold_pod: Duration::from_secs(300),
+            group_wait: Duration::from_secs(300),
             recovered_after: Duration::from_secs(120),
             warm_up: Duration::from_secs(60),
             max_age: None,
+            flap_times: Some(3),
+            flap_within: Duration::from_secs(3600),
+            remind_every: None,
         }
     }
 }
@@ -162,6 +173,7 @@ pub struct Correlator {
     event_counts: BTreeMap<EventKey, EventSeen>,
     evicted_event_counts: u64,
     incidents: BTreeMap<String, Incident>,
+    flaps: Flaps,
     spoken: Spoken,
     /// When the watch began.
     began: Option<Timestamp>,
@@ -218,8 +230,13 @@ impl Beginning {
 /// What one report led to.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Outcome {
+    /// When the report was written.
+    pub present: Timestamp,
     /// In the order in which they are to be sent.
     pub alerts: Vec<Alert>,
+    /// How open incidents stand of which there is no news, for receivers that want to hear of them all the same. Told as
+    /// often as [`Alerts::remind_every`] says.
+    pub reminders: Vec<Alert>,
     /// With [`Options::explain`] one for each alert, in the same order; else none.
     pub explanations: Vec<Explained>,
     pub counts: Counts,
@@ -228,7 +245,9 @@ pub struct Outcome {
 impl Outcome {
     /// What another cluster's correlator made of the same report.
     pub fn add(&mut self, other: Outcome) {
+        self.present = self.present.max(other.present);
         self.alerts.extend(other.alerts);
+        self.reminders.extend(other.reminders);
         self.explanations.extend(other.explanations);
         self.counts += other.counts;
     }
@@ -261,6 +280,10 @@ pub struct Counts {
     pub untold_incidents: u64,
     /// Alerts that were not told because what they tell of is long ago.
     pub withheld: u64,
+    /// Ends of incidents that flap, which were not told.
+    pub damped: u64,
+    /// Beginnings of incidents that were forgotten too early to know whether they flap.
+    pub forgotten_flaps: u64,
     /// Alerts that do not name all failing pods, or all candidates.
     pub shortened_failing: u64,
     pub shortened_candidates: u64,
@@ -285,6 +308,8 @@ impl std::ops::AddAssign for Counts {
             crowded_out_clusters,
             untold_incidents,
             withheld,
+            damped,
+            forgotten_flaps,
             shortened_failing,
             shortened_candidates,
         } = other;
@@ -303,6 +328,8 @@ impl std::ops::AddAssign for Counts {
         self.crowded_out_clusters += crowded_out_clusters;
         self.untold_incidents += untold_incidents;
         self.withheld += withheld;
+        self.damped += damped;
+        self.forgotten_flaps += forgotten_flaps;
         self.shortened_failing += shortened_failing;
         self.shortened_candidates += shortened_candidates;
     }
@@ -332,6 +359,7 @@ impl Correlator {
             event_counts: BTreeMap::new(),
             evicted_event_counts: 0,
             incidents: BTreeMap::new(),
+            flaps: Flaps::default(),
             spoken: Spoken::default(),
             began: None,
             beginning: Beginning::default(),
@@ -349,7 +377,7 @@ impl Correlator {
     /// Takes in one report, or a heartbeat; when it moved the watermark past a slide boundary, the windows are evaluated,
     /// but not before all of its flush is in: a report of one cluster names only the partitions that brought it something.
     pub fn apply(&mut self, report: &Report) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { present: report.flushed_at, ..Outcome::default() };
         self.present = report.flushed_at;
         let seen_below: Vec<i64> = report.partitions.iter().map(|p| self.watermarks.observe(p)).collect();
         self.take_losses(report);
@@ -576,6 +604,7 @@ impl Correlator {
             self.inventory.expire(now);
             let oldest = now.saturating_sub(self.options.limits.pod_ttl);
             self.event_counts.retain(|_, seen| seen.at >= oldest);
+            self.flaps.expire(now, &self.options.alerts, self.options.limits.incidents);
         }
     }
 }

@@ -54,4 +54,6 @@ pub mod rules_command;
 pub mod rules_files;
 pub mod service;
 pub mod settings;
+pub mod silences_file;
 pub mod telemetry;
+pub mod watched;

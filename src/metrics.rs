@@ -68,6 +68,7 @@ pub const LIMITS: &[&str] = &[
     "dead_letter_bytes",
     "event_counts",
     "onsets",
+    "flaps",
 ];
 
 /// `limit` is one of [`LIMITS`].
@@ -114,6 +115,11 @@ pub struct Metrics {
     pub evaluations: Count,
     pub alerts: Family<AlertLabel, Count>,
     pub alerts_withheld: Count,
+    pub alerts_damped: Count,
+    pub alerts_silenced: Count,
+    pub alerts_unrouted: Count,
+    pub silences: Level,
+    pub silences_reload_failed: Count,
     pub limits: Family<LimitLabel, Count>,
     pub lag: Family<PartitionLabel, Level>,
     pub state: Family<StateLabel, Level>,
@@ -159,6 +165,11 @@ impl Default for Metrics {
             evaluations: Count::default(),
             alerts: Family::default(),
             alerts_withheld: Count::default(),
+            alerts_damped: Count::default(),
+            alerts_silenced: Count::default(),
+            alerts_unrouted: Count::default(),
+            silences: Level::default(),
+            silences_reload_failed: Count::default(),
             limits: Family::default(),
             lag: Family::default(),
             state: Family::default(),
@@ -255,6 +266,23 @@ impl Metrics {
             "alerts_withheld",
             "Alerts about what was long ago when it was read; not written",
             self.alerts_withheld.clone(),
+        );
+        registry.register(
+            "alerts_damped",
+            "Ends of incidents that flap; not told, because they may begin again",
+            self.alerts_damped.clone(),
+        );
+        registry.register(
+            "alerts_silenced",
+            "Alerts that an output was not told of because of a silence or mute window",
+            self.alerts_silenced.clone(),
+        );
+        registry.register("alerts_unrouted", "Alerts that the routes give to no output", self.alerts_unrouted.clone());
+        registry.register("silences", "Silences and mute windows in force", self.silences.clone());
+        registry.register(
+            "silences_reload_failed",
+            "Times that changed silences could not be used; those before stayed in force",
+            self.silences_reload_failed.clone(),
         );
         registry.register("state", "Entries of the correlator's state", self.state.clone());
         registry.register(

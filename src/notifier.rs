@@ -1,1 +1,245 @@
-//! Who is told of an incident, and when: routes, silences, reminders.
+//! Who is told of an incident, and when: routes decide which outputs, silences when not, and what an output was told
+//! before decides what it is told next.
+//!
+//! Everything follows from the alerts and the policy, so an instance that takes over tells what the one before would
+//! have told. An output that was told of a beginning is told of the end, whatever routes and silences say by then; one
+//! that was silent when an incident began is told of it with the next reminder if it still goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Alert, Status};
+use crate::correlator::Outcome;
+use crate::document::{Item, suggestion};
+use crate::format::{Context, Message, Thread, Writer, Written};
+use crate::time::Timestamp;
+
+mod labels;
+mod matcher;
+mod silences;
+
+pub use labels::Label;
+pub use matcher::{Matcher, Quantifier};
+pub use silences::Silences;
+
+/// What an operator set; the names are those of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    pub outputs: Vec<Output>,
+    pub routes: Arc<[Route]>,
+    pub silences: Arc<Silences>,
+    /// Receivers that take silence for the end may do so after this without a word of an open incident.
+    pub forget_after: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Output {
+    /// What routes and silences call it.
+    pub name: Arc<str>,
+    pub writer: Writer,
+}
+
+/// Which outputs are told of what. The first route that fits decides, and those after it only if it goes on.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Route {
+    /// All must hold, each of any of its label's values. Without matchers all alerts fit.
+    pub matchers: Vec<Matcher>,
+    pub outputs: BTreeSet<Arc<str>>,
+    pub goes_on: bool,
+}
+
+/// One message for one output.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// Its place in [`Policy::outputs`].
+    pub output: usize,
+    pub message: Message,
+    /// The newest failure that it tells of, if it is news.
+    pub newest_signal: Option<Timestamp>,
+}
+
+/// What an outcome led to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Notices {
+    pub notices: Vec<Notice>,
+    /// Alerts that an output was not told of because of a silence.
+    pub silenced: u64,
+    /// Alerts that no output was to be told of.
+    pub unrouted: u64,
+}
+
+/// What every output knows of the open incidents.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Notifier {
+    /// By dedup key, then by the output's name.
+    told: BTreeMap<String, BTreeMap<Arc<str>, Told>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Told {
+    thread: Thread,
+    /// It is that of a narrower incident, and the output has not heard of this one yet.
+    is_inherited: bool,
+}
+
+/// One step of a notifier.
+struct Step<'a> {
+    policy: &'a Policy,
+    present: Timestamp,
+    /// What is written is no news.
+    reminds: bool,
+    notices: Notices,
+}
+
+impl Policy {
+    /// Everything goes to all of these outputs, in faultline's own format.
+    pub fn to_all<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let output = |name: &str| Output { name: name.into(), writer: Writer::default() };
+        Policy { outputs: names.into_iter().map(output).collect(), ..Policy::default() }
+    }
+
+    /// The outputs that routes give an alert; all of them where no route fits.
+    fn routed(&self, alert: &Alert) -> Vec<bool> {
+        let mut routed = vec![false; self.outputs.len()];
+        for route in self.routes.iter().filter(|route| route.fits(alert)) {
+            for (output, is_routed) in self.outputs.iter().zip(&mut routed) {
+                *is_routed |= route.outputs.contains(&output.name);
+            }
+            if !route.goes_on {
+                return routed;
+            }
+        }
+        match self.routes.iter().any(|route| route.fits(alert)) {
+            true => routed,
+            false => vec![true; self.outputs.len()],
+        }
+    }
+
+    /// Whether anybody has to hear of open incidents of which there is no news.
+    pub fn wants_reminders(&self) -> bool {
+        let by_format = self.outputs.iter().any(|output| output.writer.format.wants_reminders());
+        by_format || !self.routes.is_empty() || !self.silences.is_empty()
+    }
+}
+
+impl Route {
+    fn fits(&self, alert: &Alert) -> bool {
+        self.matchers.iter().all(|matcher| matcher.matches(alert, Quantifier::Any))
+    }
+}
+
+impl Notifier {
+    /// Takes in what a report led to.
+    pub fn take(&mut self, outcome: &Outcome, policy: &Policy) -> Notices {
+        let mut step = Step { policy, present: outcome.present, reminds: false, notices: Notices::default() };
+        for alert in &outcome.alerts {
+            match alert.status {
+                Status::Firing => self.fire(alert, &mut step),
+                Status::Resolved => self.resolve(alert, &outcome.alerts, &mut step),
+            }
+        }
+        step.reminds = true;
+        outcome.reminders.iter().for_each(|alert| self.fire(alert, &mut step));
+        step.notices
+    }
+
+    fn fire(&mut self, alert: &Alert, step: &mut Step<'_>) {
+        let routed = step.policy.routed(alert);
+        let mut told = self.told.remove(&alert.dedup_key).unwrap_or_default();
+        let mut is_heard = false;
+        for (index, output) in step.policy.outputs.iter().enumerate() {
+            let known = told.get(&output.name);
+            let is_news = !step.reminds || known.is_none_or(|known| known.is_inherited);
+            let is_wanted = routed[index] || known.is_some();
+            is_heard |= is_wanted;
+            if !is_wanted || !is_news && !output.writer.format.wants_reminders() {
+                continue;
+            }
+            if step.policy.silences.hold_back(alert, &output.name, alert.updated_at) {
+                step.notices.silenced += 1;
+                continue;
+            }
+            if let Some(thread) = step.write(index, alert, known) {
+                told.insert(Arc::clone(&output.name), Told { thread, is_inherited: false });
+            }
+        }
+        step.notices.unrouted += u64::from(!is_heard && !step.reminds);
+        if !told.is_empty() {
+            self.told.insert(alert.dedup_key.clone(), told);
+        }
+    }
+
+    /// The end is told to those who were told of the beginning, unless a wider incident goes on in its place.
+    fn resolve(&mut self, alert: &Alert, alerts: &[Alert], step: &mut Step<'_>) {
+        let Some(mut told) = self.told.remove(&alert.dedup_key) else { return };
+        let heir = alert
+            .superseded_by
+            .as_ref()
+            .and_then(|key| alerts.iter().find(|other| other.dedup_key == *key && other.status == Status::Firing));
+        for (index, output) in step.policy.outputs.iter().enumerate() {
+            let Some(known) = told.remove(&output.name) else { continue };
+            if let Some(heir) = heir.filter(|_| output.writer.format.takes_over()) {
+                let of_heir = self.told.entry(heir.dedup_key.clone()).or_default();
+                if !of_heir.contains_key(&output.name) {
+                    of_heir.insert(Arc::clone(&output.name), Told { is_inherited: true, ..known });
+                    continue;
+                }
+            }
+            step.write(index, alert, Some(&known));
+        }
+    }
+
+    /// Open incidents that somebody was told of.
+    pub fn len(&self) -> usize {
+        self.told.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+}
+
+impl Step<'_> {
+    fn write(&mut self, output: usize, alert: &Alert, known: Option<&Told>) -> Option<Thread> {
+        let told = known.map(|known| &known.thread);
+        let firing_until = self.present.max(alert.updated_at).saturating_add(self.policy.forget_after);
+        let Written { messages, thread } =
+            self.policy.outputs[output].writer.write(alert, &Context { told, firing_until });
+        let newest_signal = newest_signal(alert).filter(|_| !self.reminds);
+        let notice = |message| Notice { output, message, newest_signal };
+        self.notices.notices.extend(messages.into_iter().map(notice));
+        thread
+    }
+}
+
+/// The newest failure that a firing alert tells of; resolved ones are about silence.
+fn newest_signal(alert: &Alert) -> Option<Timestamp> {
+    let signals = alert.signals.iter().map(|signal| signal.last_seen);
+    signals.max().filter(|_| alert.status == Status::Firing)
+}
+
+/// A list of matchers, none of which is left out.
+pub fn matchers(item: &Item<'_>) -> Option<Vec<Matcher>> {
+    let read = |item: &Item<'_>| Matcher::parse(&item.filled_text()?).map_err(|message| item.error(message)).ok();
+    item.list()?.iter().map(read).collect()
+}
+
+/// A list of names of outputs that there are.
+pub fn output_names(item: &Item<'_>, outputs: &[Arc<str>]) -> Option<BTreeSet<Arc<str>>> {
+    let names: Vec<&str> = outputs.iter().map(|name| &**name).collect();
+    let read = |item: &Item<'_>| {
+        let text = item.filled_text()?;
+        let known = outputs.iter().find(|name| ***name == *text).cloned();
+        if known.is_none() {
+            item.error(format!("no output is called `{text}`; {}", suggestion(&text, &names)));
+        }
+        known
+    };
+    item.list()?.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests;

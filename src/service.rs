@@ -13,6 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::http;
@@ -28,6 +29,7 @@ mod correlate_stage;
 pub mod dead_letter;
 mod outbox;
 pub mod owned;
+mod policy;
 mod reached;
 mod reload;
 mod scan_stage;
@@ -35,13 +37,14 @@ mod shutdown;
 mod startup;
 mod vitals;
 
-pub use config::{Config, Input, Limits, Output};
+pub use config::{Config, Input, Limits};
 pub use reload::Rules;
 pub use scan_stage::continuity;
 pub use shutdown::Shutdown;
 
 use config::Inputs;
 use correlate_stage::CorrelateStage;
+use policy::PolicyInForce;
 use reached::{Members, Reached};
 use reload::{Hangup, InForce};
 use scan_stage::{ScanStage, Work};
@@ -104,6 +107,9 @@ struct Shared {
     config: Config,
     inputs: Inputs,
     rules: InForce,
+    policy: PolicyInForce,
+    /// Somebody asked for files to be read again.
+    hangup: Notify,
     stages: Stages,
     until_end: bool,
     shutdown: Shutdown,
@@ -154,6 +160,8 @@ pub fn run_with(
         inputs: Inputs::new(&config)?,
         cluster: Cluster::new(&config.connection, Arc::clone(&link))?,
         scan: (0..config.scan_threads.max(1)).map(|_| Vitals::new("scan")).collect(),
+        policy: PolicyInForce::new(config.policy.clone(), &metrics),
+        hangup: Notify::new(),
         config,
         rules: InForce::new(set, &metrics),
         stages,
@@ -179,6 +187,9 @@ pub fn run_with(
     };
     drop(guard);
     runtime.spawn(reload::keep_up(Arc::clone(&shared), files, hangup));
+    if let Some(file) = shared.config.silences.clone() {
+        runtime.spawn(policy::keep_up(Arc::clone(&shared), file));
+    }
     runtime.spawn(reload::adapt(Arc::clone(&shared)));
     if let Some(listener) = listener {
         let inside: Arc<dyn http::Inside> = shared.clone();

@@ -11,12 +11,15 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 use crate::correlator::{self, Alerts};
-use crate::decode::{self, Format};
+use crate::decode;
 use crate::document::{Collector, Diagnostics, Item};
+use crate::format::Format;
+use crate::notifier::Route;
 use crate::record::Expect;
 use crate::scanner;
 
 mod layers;
+mod outputs;
 mod properties;
 mod read;
 mod secrets;
@@ -37,6 +40,12 @@ pub struct Settings {
     pub topics: Topics,
     pub internal_topics: InternalTopics,
     pub outputs: Vec<Output>,
+    /// Which alerts go to which outputs; without any all go to all.
+    pub routes: Vec<Route>,
+    /// A file of silences and mute windows.
+    pub silences: Option<PathBuf>,
+    /// The key `alerts.remind_every`: how often receivers that want it hear of open incidents again.
+    pub remind_every: Duration,
     /// A directory of rule files; relative to the working directory.
     pub rules: PathBuf,
     /// How often the rule files are looked at for changes; `None`: only at SIGHUP.
@@ -96,15 +105,18 @@ pub struct InternalTopics {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Output {
+    /// What routes and silences call it.
+    pub name: String,
     pub topic: String,
-    pub format: OutputFormat,
+    pub format: Format,
+    /// Holds PagerDuty's integration key, if it is to be in what is written; [`Output::routing_key`] reads it.
+    pub routing_key_file: Option<PathBuf>,
 }
 
-/// How alerts are written to an output topic.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OutputFormat {
-    /// Schema `faultline.alert/v1`.
-    Faultline,
+impl Output {
+    fn new(topic: String, format: Format) -> Self {
+        Output { name: topic.clone(), topic, format, routing_key_file: None }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,7 +228,7 @@ impl Default for Settings {
     fn default() -> Self {
         let input = |topic: &str, expect| Input {
             topics: vec![topic.to_owned()],
-            reading: decode::Input::new(Format::Auto, expect),
+            reading: decode::Input::new(decode::Format::Auto, expect),
         };
         Settings {
             cluster: "default".to_owned(),
@@ -224,7 +236,10 @@ impl Default for Settings {
             inputs: vec![input("container-logs", Expect::Logs), input("kube-events", Expect::Events)],
             topics: Topics::default(),
             internal_topics: InternalTopics::default(),
-            outputs: vec![Output { topic: "alerts".to_owned(), format: OutputFormat::Faultline }],
+            outputs: vec![Output::new("alerts".to_owned(), Format::Faultline)],
+            routes: Vec::new(),
+            silences: None,
+            remind_every: Duration::from_secs(60),
             rules: PathBuf::from("rules"),
             rules_reload_interval: Some(Duration::from_secs(5)),
             correlator: correlator::Options {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::correlator::{Correlator, Options, Outcome, Sizes, Unusable, Watermarks};
+use crate::notifier::{Notices, Notifier, Policy};
 use crate::report::{self, Report};
 use crate::ruleset::RuleSet;
 
@@ -19,12 +20,14 @@ pub struct Shard {
     /// Up to where heartbeats told of the inputs: a cluster that was forgotten, and of which an old report comes once
     /// more, must not take it for news.
     heard: Watermarks,
+    notifier: Notifier,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Saved<C> {
     clusters: Vec<C>,
     heard: Watermarks,
+    notifier: Notifier,
 }
 
 /// Why a value of the reports topic is no report, for the dead-letter topic.
@@ -82,13 +85,18 @@ impl Shard {
         least.is_some_and(|name| self.clusters.remove(&name).is_some())
     }
 
+    /// Who is to be told what of an outcome of this shard; once for each, in order.
+    pub fn notify(&mut self, outcome: &Outcome, policy: &Policy) -> Notices {
+        self.notifier.take(outcome, policy)
+    }
+
     /// The state of every cluster, for [`Shard::restore`].
     ///
     /// # Errors
     /// As [`Correlator::save`].
     pub fn save(&self) -> Result<Vec<u8>, Unusable> {
         let clusters: Vec<Vec<u8>> = self.clusters.values().map(Correlator::save).collect::<Result<_, _>>()?;
-        Ok(postcard::to_stdvec(&Saved { clusters, heard: self.heard.clone() })?)
+        Ok(postcard::to_stdvec(&Saved { clusters, heard: self.heard.clone(), notifier: self.notifier.clone() })?)
     }
 
     /// # Errors
@@ -99,7 +107,8 @@ impl Shard {
             let correlator = Correlator::restore(cluster, Arc::clone(rules), options)?;
             Ok((Arc::clone(correlator.cluster()), correlator))
         });
-        Ok(Shard { clusters: restored.collect::<Result<_, Unusable>>()?, heard: saved.heard })
+        let clusters = restored.collect::<Result<_, Unusable>>()?;
+        Ok(Shard { clusters, heard: saved.heard, notifier: saved.notifier })
     }
 
     pub fn clusters(&self) -> usize {

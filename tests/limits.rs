@@ -17,7 +17,7 @@ const WITHOUT: &[(&str, &str)] = &[
 ];
 
 /// Bounds of the state that follow from others.
-const DERIVED: &[&str] = &["event_counts", "onsets"];
+const DERIVED: &[&str] = &["event_counts", "flaps", "onsets"];
 
 /// Key and default of each limit, as the configuration has them.
 fn limits() -> Vec<(String, String)> {

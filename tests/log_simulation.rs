@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faultline::correlator::{Alerts, Limits as CorrelatorLimits, Options, Windows};
+use faultline::notifier::Policy;
 use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::Matcher;
 
@@ -118,6 +119,7 @@ pub struct Parts {
     rules: Arc<RuleSet>,
     matcher: Matcher,
     options: Options,
+    policy: Policy,
 }
 
 impl Parts {
@@ -133,7 +135,7 @@ impl Parts {
             limits: CorrelatorLimits { pod_ttl: Duration::from_secs(30), ..CorrelatorLimits::default() },
             ..Options::default()
         };
-        Parts { matcher: Matcher::new(Arc::clone(&rules)), rules, options }
+        Parts { matcher: Matcher::new(Arc::clone(&rules)), rules, options, policy: Policy::to_all(["alerts"]) }
     }
 }
 

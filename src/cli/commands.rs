@@ -20,6 +20,7 @@ use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::service::{self, Config, Shutdown, Stages};
 use crate::settings::{Flag, Http, Settings};
+use crate::silences_file::SilencesFile;
 use crate::simulator::{self, Setup};
 use crate::telemetry;
 use crate::{correlator, demo, laboratory, replay, rules_command};
@@ -91,9 +92,23 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
         correlate: arguments.stages.contains(&Stage::Correlate),
     };
     let instance = format!("faultline-{}", std::process::id());
-    let config = service_config(&settings, &instance);
+    let mut config = service_config(&settings, &instance);
+    follow_files(&mut config, &settings)?;
     config.connection.check().map_err(Failure::usage)?;
     service::run(config, rules, stages, arguments.until_end, Shutdown::default()).map_err(Failure::running)
+}
+
+/// What the configuration says of who is told stands in part in files of its own.
+fn follow_files(config: &mut Config, settings: &Settings) -> Result<(), Failure> {
+    for (output, told) in settings.outputs.iter().zip(&mut config.policy.outputs) {
+        told.writer.routing_key = output.routing_key().map_err(Failure::usage)?;
+    }
+    let Some(path) = &settings.silences else { return Ok(()) };
+    let names = config.policy.outputs.iter().map(|output| Arc::clone(&output.name)).collect();
+    let (silences, file) = SilencesFile::open(path, names).map_err(Failure::usage)?;
+    config.policy.silences = Arc::new(silences);
+    config.silences = Some(file);
+    Ok(())
 }
 
 fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {

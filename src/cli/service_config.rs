@@ -1,10 +1,17 @@
 //! From the settings that a person wrote to what the service wants to know.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::correlator::{self, Alerts};
+use crate::format::Writer;
 use crate::kafka::{self, Connection, TopicSpec};
-use crate::service::{Config, Input, Limits, Output};
-use crate::settings::Settings;
+use crate::notifier::{self, Policy};
+use crate::service::{Config, Input, Limits};
+use crate::settings::{Output, Settings};
+
+/// Alertmanager may take an incident for over when it has missed so many reminders.
+const MISSED_REMINDERS: u32 = 4;
 
 /// `instance` names this process in the brokers' logs and in its reports.
 pub fn service_config(settings: &Settings, instance: &str) -> Config {
@@ -21,10 +28,12 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         reports: reports_topic(settings),
         state: state_topic(settings),
         dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
-        outputs: settings.outputs.iter().map(|output| Output { topic: topic(settings, &output.topic, &[]) }).collect(),
+        outputs: settings.outputs.iter().map(|output| topic(settings, &output.topic, &[])).collect(),
+        policy: policy(settings),
+        silences: None,
         scanner: settings.scanner_options(),
         scan_threads: settings.scan.threads,
-        correlator: settings.correlator,
+        correlator: correlator(settings),
         limits: Limits {
             flush_interval: settings.scan.flush_interval,
             idle_after: settings.scan.idle_after,
@@ -43,6 +52,28 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         http_listen: settings.http.listen,
         signals: true,
     }
+}
+
+/// Without what is in files: silences and secrets.
+fn policy(settings: &Settings) -> Policy {
+    let output = |output: &Output| notifier::Output {
+        name: output.name.as_str().into(),
+        writer: Writer { format: output.format, routing_key: None },
+    };
+    Policy {
+        outputs: settings.outputs.iter().map(output).collect(),
+        routes: settings.routes.clone().into(),
+        silences: Arc::default(),
+        forget_after: settings.remind_every * MISSED_REMINDERS,
+    }
+}
+
+/// Reminders are made where somebody wants them.
+fn correlator(settings: &Settings) -> correlator::Options {
+    let options = settings.correlator;
+    let wants_reminders = policy(settings).wants_reminders() || settings.silences.is_some();
+    let alerts = Alerts { remind_every: wants_reminders.then_some(settings.remind_every), ..options.alerts };
+    correlator::Options { alerts, ..options }
 }
 
 fn connection(settings: &Settings, instance: &str) -> Connection {

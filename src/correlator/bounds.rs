@@ -85,6 +85,7 @@ impl Correlator {
         counts.evicted_failing_pods = std::mem::take(&mut self.failures.evicted);
         counts.evicted_event_counts = std::mem::take(&mut self.evicted_event_counts);
         counts.forgotten_onsets = std::mem::take(&mut self.failures.onsets_forgotten);
+        counts.forgotten_flaps = std::mem::take(&mut self.flaps.evicted);
         counts.left_out_captures = std::mem::take(&mut self.failures.captures_left_out);
     }
 }

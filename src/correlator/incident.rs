@@ -42,6 +42,12 @@ pub struct Incident {
     pub notes: Vec<String>,
     /// Nobody was told of it: it began long before it was read of.
     pub is_untold: bool,
+    /// It begins and ends again and again: its end is not told at once.
+    pub flaps: bool,
+    /// Since when it would be over, if it did not flap.
+    pub over_since: Option<Timestamp>,
+    /// When it was told last, as news or as a reminder.
+    pub reminded: Timestamp,
     /// What `best` comes from, if it is to be explained.
     #[serde(skip)]
     pub grounds: Option<Arc<Grounds>>,
@@ -87,6 +93,9 @@ impl Incident {
             rules: BTreeSet::new(),
             notes: Vec::new(),
             is_untold: false,
+            flaps: false,
+            over_since: None,
+            reminded: now,
             grounds: None,
             told: Told { at: now, failing: 0, verdict, severity, pause: GROWTH_PAUSE },
         }
@@ -120,6 +129,7 @@ impl Incident {
     pub fn mark_told(&mut self, now: Timestamp) {
         let told = self.told;
         let is_first = told.failing == 0;
+        self.reminded = now;
         let has_grown = self.verdict == told.verdict && !is_first;
         self.told = Told {
             at: now,

@@ -12,7 +12,8 @@ use crate::time::Timestamp;
 use super::explained::Grounds;
 use super::exposure::{self, View};
 use super::failures::Failures;
-use super::incident::{Incident, dedup_key};
+use super::flap;
+use super::incident::{Incident, Standing, dedup_key};
 use super::inventory::PodKey;
 use super::{Correlator, Outcome};
 
@@ -202,12 +203,18 @@ impl Correlator {
         let pods = self.exposed(&explanation.failing, now);
         let key = dedup_key(&self.cluster, &best.suspect);
         let most = self.options.limits.failing_pods;
-        if let Some(incident) = self.incidents.get_mut(&key) {
-            update(incident, explanation, confirmed);
+        if let Some(mut incident) = self.incidents.remove(&key) {
+            let becomes_sure = confirmed && !incident.is_confirmed();
+            update(&mut incident, explanation, confirmed);
             if incident.best == *best {
                 incident.grounds.clone_from(grounds);
             }
-            return join(incident, pods, &mut self.failures, most);
+            join(&mut incident, pods, &mut self.failures, most);
+            if becomes_sure {
+                self.supersede(&incident, explanation, now, outcome);
+            }
+            self.incidents.insert(key, incident);
+            return;
         }
         let (told, untold): (Vec<_>, Vec<_>) = pods.iter().cloned().partition(|pod| self.is_told(pod));
         if untold.is_empty() || !confirmed && !told.is_empty() {
@@ -268,7 +275,7 @@ impl Correlator {
         };
         let Some(failing) = self.failures.pods.get(pod) else { return false };
         let matters = self.severity(failing.rules.keys()) > Severity::Info;
-        matters && failing.matches >= 2 && now.since(failing.first) >= alerts.hold_pod
+        matters && failing.matches >= 2 && now.since(failing.first) >= alerts.group_wait
     }
 
     fn severity<'a>(&self, rules: impl Iterator<Item = &'a Arc<str>>) -> Severity {
@@ -298,6 +305,7 @@ impl Correlator {
             outcome.counts.untold_incidents += 1;
             return;
         }
+        incident.flaps = self.flaps.begins(&incident.dedup_key, now, &self.options.alerts);
         self.supersede(&incident, explanation, now, outcome);
         incident.severity = self.incident_severity(&incident);
         incident.mark_told(now);
@@ -363,7 +371,7 @@ impl Correlator {
             let mut standing = self.standing(&incident, &roll, now);
             // What was lost may have told of failures: quiet counts from then on.
             standing.last_match = standing.last_match.map(|at| self.lost_at.map_or(at, |lost| at.max(lost)));
-            if let Some(reason) = incident.is_over(&standing, now, &self.options.alerts) {
+            if let Some(reason) = self.is_over_for_good(&mut incident, &standing, now, outcome) {
                 incident.notes.push(format!("resolved: {reason}"));
                 self.settle(&incident, now);
                 self.tell(&incident, self.alert(&incident, Status::Resolved, now), outcome);
@@ -375,9 +383,42 @@ impl Correlator {
                 incident.is_untold = false;
                 incident.mark_told(now);
                 self.tell(&incident, self.alert(&incident, Status::Firing, now), outcome);
+            } else if self.is_reminder_due(&incident, now) {
+                incident.reminded = now;
+                outcome.reminders.push(self.alert(&incident, Status::Firing, now));
             }
             self.incidents.insert(key, incident);
         }
+    }
+
+    /// Why the incident is over, if it is. One that flaps must stay so for a while.
+    fn is_over_for_good(
+        &mut self,
+        incident: &mut Incident,
+        standing: &Standing,
+        now: Timestamp,
+        outcome: &mut Outcome,
+    ) -> Option<String> {
+        let alerts = &self.options.alerts;
+        let Some(reason) = incident.is_over(standing, now, alerts) else {
+            if incident.over_since.take().is_some() {
+                self.flaps.begins(&incident.dedup_key, now, alerts);
+            }
+            return None;
+        };
+        if incident.flaps {
+            outcome.counts.damped += u64::from(incident.over_since.is_none());
+            let since = *incident.over_since.get_or_insert(now);
+            if now.since(since) < flap::calm_after(alerts) {
+                return None;
+            }
+        }
+        Some(reason)
+    }
+
+    fn is_reminder_due(&self, incident: &Incident, now: Timestamp) -> bool {
+        let is_due = |every| now.since(incident.reminded) >= every;
+        self.options.alerts.remind_every.is_some_and(is_due) && !incident.is_untold && !self.is_long_ago(now)
     }
 
     fn incident_severity(&self, incident: &Incident) -> Severity {

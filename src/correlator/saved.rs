@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::Spoken;
 use super::failures::Failures;
+use super::flap::Flaps;
 use super::incident::Incident;
 use super::inventory::Inventory;
 use super::watermark::Watermarks;
@@ -23,7 +24,7 @@ use crate::ruleset::RuleSet;
 use crate::time::Timestamp;
 
 /// To be raised whenever a type that is part of the state changes. `tests/snapshots.rs` tells when it was forgotten.
-pub const LAYOUT: u16 = 6;
+pub const LAYOUT: u16 = 7;
 
 /// Why bytes are no state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,6 +51,7 @@ struct Saved<'a> {
     windows: Cow<'a, BTreeMap<WindowKey, SlidingWindow>>,
     event_counts: Cow<'a, BTreeMap<EventKey, EventSeen>>,
     incidents: Cow<'a, BTreeMap<String, Incident>>,
+    flaps: Cow<'a, Flaps>,
     spoken: Spoken,
     began: Option<Timestamp>,
     beginning: Beginning,
@@ -71,6 +73,7 @@ impl Correlator {
             windows: Cow::Borrowed(&self.windows),
             event_counts: Cow::Borrowed(&self.event_counts),
             incidents: Cow::Borrowed(&self.incidents),
+            flaps: Cow::Borrowed(&self.flaps),
             spoken: self.spoken,
             began: self.began,
             beginning: self.beginning,
@@ -98,6 +101,7 @@ impl Correlator {
         correlator.windows = saved.windows.into_owned();
         correlator.event_counts = saved.event_counts.into_owned();
         correlator.incidents = saved.incidents.into_owned();
+        correlator.flaps = saved.flaps.into_owned();
         correlator.spoken = saved.spoken;
         correlator.began = saved.began;
         correlator.beginning = saved.beginning;

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 use super::Correlator;
 use super::failures::{Failing, RuleStat, add_capture};
+use super::flap;
 use super::incident::Incident;
 use super::inventory::PodKey;
 use super::remedy;
@@ -50,6 +51,7 @@ impl Correlator {
             action: self.action(lead, incident, over),
             runbook: lead.and_then(|rule| rule.runbook.clone()),
             superseded_by: None,
+            flapping: incident.flaps,
             notes: self.notes(incident, signals.first(), lead, over),
             signals,
         }
@@ -199,6 +201,9 @@ impl Correlator {
         let mut notes = incident.notes.clone();
         if let Suspect::Node(node) = &incident.suspect {
             notes.extend(remedy::whereabouts(node).filter(|_| !over));
+        }
+        if incident.flaps && !over {
+            notes.push(flap::in_words(&self.options.alerts));
         }
         if !over && !incident.best.same_pods.is_empty() {
             let names: Vec<String> = incident.best.same_pods.iter().map(Suspect::in_words).collect();

@@ -8,6 +8,7 @@ use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 mod backlog;
 mod bounds;
 mod explained;
+mod flap;
 mod gaps;
 mod noise;
 mod rule_change;

@@ -1,27 +1,20 @@
 //! Rule files that are in use and may change.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::mem;
 use std::path::{Path, PathBuf};
 
 use super::{File, LoadError, parse, read};
 use crate::ruleset::RuleSet;
+use crate::watched::{Fingerprint, Watched};
 
 /// A directory of rules, or a single file, and what it was last known to hold.
 ///
-/// Names and contents are compared, not the files' times: those are too coarse to tell two writes apart, and differ
-/// between file systems. Rules are small, so reading them all costs little more than asking for their times.
+/// Rules are small, so reading them all costs little more than asking for their times.
 #[derive(Debug)]
 pub struct RuleFiles {
     path: PathBuf,
-    /// What the newest look found.
-    seen: Fingerprint,
-    /// What was loaded last, or could not be.
-    tried: Fingerprint,
+    watched: Watched,
 }
-
-/// Of names and contents, or of why they cannot be read. At 64 bits two that differ are not taken for the same.
-type Fingerprint = u64;
 
 impl RuleFiles {
     /// Loads the rules like [`super::load`], for others to be loaded when they change.
@@ -32,7 +25,7 @@ impl RuleFiles {
         let files = read(path);
         let found = fingerprint(&files);
         let rules = parse(&files?)?;
-        Ok((rules, RuleFiles { path: path.to_owned(), seen: found, tried: found }))
+        Ok((rules, RuleFiles { path: path.to_owned(), watched: Watched::new(found) }))
     }
 
     /// The rules, or what is wrong with them, if they are others than at the last attempt and the same as at the last
@@ -40,25 +33,16 @@ impl RuleFiles {
     /// changed or not.
     pub fn look(&mut self, asked_for: bool) -> Option<Result<RuleSet, LoadError>> {
         let files = read(&self.path);
-        self.is_due(fingerprint(&files), asked_for).then(|| parse(&files?))
+        self.watched.is_due(fingerprint(&files), asked_for).then(|| parse(&files?))
     }
 
     /// Whether nothing is known that was not tried; if not, another look will be worth it soon.
     pub fn is_settled(&self) -> bool {
-        self.seen == self.tried
+        self.watched.is_settled()
     }
 
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn is_due(&mut self, found: Fingerprint, asked_for: bool) -> bool {
-        let before = mem::replace(&mut self.seen, found);
-        let due = asked_for || found == before && found != self.tried;
-        if due {
-            self.tried = found;
-        }
-        due
     }
 }
 
@@ -73,37 +57,6 @@ mod tests {
     use super::super::tests::{RULE, directory};
     use super::*;
     use std::fs;
-
-    fn files(tried: Fingerprint) -> RuleFiles {
-        RuleFiles { path: PathBuf::new(), seen: tried, tried }
-    }
-
-    #[test]
-    fn what_is_the_same_at_two_looks_and_was_not_tried_is_due() {
-        let cases: [(&[Fingerprint], &[bool]); 5] = [
-            (&[1, 1, 1], &[false, false, false]),
-            (&[2, 2, 2], &[false, true, false]),
-            (&[2, 3, 3, 3], &[false, false, true, false]),
-            // Gone before it could be tried.
-            (&[2, 1, 1], &[false, false, false]),
-            // What was in force before is news again after something else was tried.
-            (&[2, 2, 1, 1], &[false, true, false, true]),
-        ];
-        for (found, due) in cases {
-            let mut files = files(1);
-            let was_due: Vec<bool> = found.iter().map(|found| files.is_due(*found, false)).collect();
-            assert_eq!(was_due, due, "{found:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_is_due_at_once_and_then_was_tried() {
-        let mut files = files(1);
-        assert!(files.is_due(1, true));
-        assert!(files.is_due(2, true) && files.is_settled());
-        assert!(!files.is_due(2, false));
-        assert!(!files.is_due(3, false) && !files.is_settled());
-    }
 
     #[test]
     fn names_and_contents_count_and_nothing_else() {

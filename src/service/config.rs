@@ -8,6 +8,8 @@ use regex::Regex;
 
 use super::Error;
 use crate::kafka::{Connection, TopicSpec};
+use crate::notifier::Policy;
+use crate::silences_file::SilencesFile;
 use crate::{correlator, decode, scanner};
 
 #[derive(Clone, Debug)]
@@ -22,7 +24,12 @@ pub struct Config {
     /// Snapshots of the correlate stage's state.
     pub state: TopicSpec,
     pub dead_letter: TopicSpec,
-    pub outputs: Vec<Output>,
+    /// Topics for alerts, in the order of the policy's outputs.
+    pub outputs: Vec<TopicSpec>,
+    /// Which of them are told of what.
+    pub policy: Policy,
+    /// Where the policy's silences come from, if they are to be followed.
+    pub silences: Option<SilencesFile>,
     pub scanner: scanner::Options,
     /// Threads of the scan stage, each with its own consumer, producer and queues. At least one.
     pub scan_threads: usize,
@@ -40,11 +47,6 @@ pub struct Input {
     /// Names, or one regular expression that begins with `^`.
     pub topics: Vec<String>,
     pub reading: decode::Input,
-}
-
-#[derive(Clone, Debug)]
-pub struct Output {
-    pub topic: TopicSpec,
 }
 
 /// Times and bounds of the stages.
@@ -121,7 +123,7 @@ impl Config {
     /// Every topic that faultline writes to, so that it creates them when they are missing.
     pub(super) fn own_topics(&self) -> Vec<TopicSpec> {
         let internal = [&self.reports, &self.state, &self.dead_letter].into_iter();
-        internal.chain(self.outputs.iter().map(|output| &output.topic)).cloned().collect()
+        internal.chain(&self.outputs).cloned().collect()
     }
 }
 
@@ -215,7 +217,9 @@ pub(super) mod tests {
             reports: topic("faultline.reports"),
             state: topic("faultline.state"),
             dead_letter: topic("faultline.dead-letter"),
-            outputs: vec![Output { topic: topic("alerts") }],
+            outputs: vec![topic("alerts")],
+            policy: Policy::default(),
+            silences: None,
             scanner: scanner::Options { cluster: "default".into(), limits: Default::default(), prefilter: true },
             scan_threads: 1,
             correlator: Default::default(),

@@ -135,13 +135,17 @@ pub(super) async fn keep_up(shared: Arc<Shared>, files: Option<RuleFiles>, mut h
     let Some(mut files) = files else {
         loop {
             hangup.heard().await;
+            shared.hangup.notify_one();
             info!("SIGHUP: the rules are built into the program, so there is nothing to reload");
         }
     };
     loop {
         let wait = if files.is_settled() { interval } else { interval.map(|interval| interval.min(SETTLE)) };
         let asked_for = tokio::select! {
-            () = hangup.heard() => true,
+            () = hangup.heard() => {
+                shared.hangup.notify_one();
+                true
+            }
             () = pause(wait) => false,
         };
         // Reading may block, and building takes long: neither is for this thread, let alone for a stage's.
@@ -176,7 +180,7 @@ pub(super) async fn adapt(shared: Arc<Shared>) {
     }
 }
 
-async fn pause(wait: Option<Duration>) {
+pub(super) async fn pause(wait: Option<Duration>) {
     match wait {
         Some(wait) => time::sleep(wait).await,
         None => std::future::pending().await,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::properties::Misfit;
-use super::{Http, Input, InternalTopics, Kafka, Output, OutputFormat, Scan, Settings, Topics, properties};
-use crate::correlator::{Alerts, Windows};
+use super::{Http, Input, InternalTopics, Kafka, Scan, Settings, Topics, outputs, properties};
+use crate::correlator::Windows;
 use crate::decode::{self, Fields, Format, Pointer};
 use crate::document::{Item, Section};
 use crate::localizer::Priors;
@@ -36,11 +36,11 @@ pub fn settings(document: &Item<'_>) -> Settings {
     top.read("inputs", &mut settings.inputs, |item| inputs(item));
     within(&mut top, "topics", |section| topics(section, &mut settings.topics));
     within(&mut top, "internal_topics", |section| internal_topics(section, &mut settings.internal_topics));
-    top.read("outputs", &mut settings.outputs, |item| outputs(item));
+    outputs::read(&mut top, &mut settings);
     top.read("rules", &mut settings.rules, |item| item.filled_text().map(PathBuf::from));
     top.read("rules_reload_interval", &mut settings.rules_reload_interval, reload_interval);
     within(&mut top, "windows", |section| windows(section, &mut settings.correlator.windows));
-    within(&mut top, "alerts", |section| alerts(section, &mut settings.correlator.alerts));
+    within(&mut top, "alerts", |section| alerts(section, &mut settings));
     within(&mut top, "localization", |section| localization(section, &mut settings.correlator.priors));
     within(&mut top, "scan", |section| scan(section, &mut settings.scan));
     within(&mut top, "http", |section| http(section, &mut settings.http));
@@ -190,7 +190,7 @@ fn input_format(item: &Item<'_>) -> Option<Format> {
 }
 
 /// A name that Kafka accepts.
-fn topic_name(item: &Item<'_>) -> Option<String> {
+pub(super) fn topic_name(item: &Item<'_>) -> Option<String> {
     let name = item.filled_text()?;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.len() > 249 || name == "." || name == ".." || !name.chars().all(legal) {
@@ -212,38 +212,6 @@ fn internal_topics(section: &mut Section<'_>, internal: &mut InternalTopics) {
     section.read("reports_retention", &mut internal.reports_retention, |item| item.duration_within(HOUR..=WEEK));
     section.read("snapshot_interval", &mut internal.snapshot_interval, |item| item.duration_within(SECOND..=HOUR));
     section.read("snapshot_reports", &mut internal.snapshot_reports, |item| item.number(1..=100_000_000));
-}
-
-fn outputs(item: &Item<'_>) -> Option<Vec<Output>> {
-    let items = item.list()?;
-    if items.is_empty() {
-        item.error("at least one output is needed");
-    }
-    Some(items.iter().filter_map(output).collect())
-}
-
-fn output(item: &Item<'_>) -> Option<Output> {
-    let mut section = item.section()?;
-    let topic = section.require("topic").and_then(|item| topic_name(&item));
-    let mut format = OutputFormat::Faultline;
-    section.read("format", &mut format, output_format);
-    section.finish();
-    Some(Output { topic: topic?, format })
-}
-
-fn output_format(item: &Item<'_>) -> Option<OutputFormat> {
-    const PLANNED: [(&str, Option<OutputFormat>); 5] = [
-        ("faultline", Some(OutputFormat::Faultline)),
-        ("pagerduty", None),
-        ("slack", None),
-        ("alertmanager", None),
-        ("cloudevents", None),
-    ];
-    let format = item.enumeration(&PLANNED)?;
-    if format.is_none() {
-        item.error("this format is not there yet: this version writes `faultline` only");
-    }
-    format
 }
 
 fn reload_interval(item: &Item<'_>) -> Option<Option<Duration>> {
@@ -272,14 +240,22 @@ fn windows(section: &mut Section<'_>, windows: &mut Windows) {
     }
 }
 
-fn alerts(section: &mut Section<'_>, alerts: &mut Alerts) {
+fn alerts(section: &mut Section<'_>, settings: &mut Settings) {
+    let alerts = &mut settings.correlator.alerts;
     let span = |item: &Item<'_>| item.duration_within(SECOND..=WEEK);
     let hold = |item: &Item<'_>| item.duration_within(Duration::ZERO..=HOUR);
     section.read("keep_firing_for", &mut alerts.keep_firing_for, span);
     section.read("renotify", &mut alerts.renotify, |item| item.duration_within(Duration::from_secs(60)..=4 * WEEK));
     section.read("min_probability", &mut alerts.min_probability, |item| item.number(0.5..=0.999));
     section.read("hold_suspected", &mut alerts.hold_suspected, hold);
-    section.read("hold_pod", &mut alerts.hold_pod, hold);
+    section.read("group_wait", &mut alerts.group_wait, hold);
+    section.read("flap_times", &mut alerts.flap_times, |item| match item.text()?.as_str() {
+        "off" => Some(None),
+        _ => item.number(2..=1000).map(Some),
+    });
+    section.read("flap_within", &mut alerts.flap_within, |item| item.duration_within(Duration::from_secs(60)..=WEEK));
+    let often = Duration::from_secs(10)..=HOUR;
+    section.read("remind_every", &mut settings.remind_every, |item| item.duration_within(often));
     section.read("recovered_after", &mut alerts.recovered_after, span);
     section.read("warm_up", &mut alerts.warm_up, hold);
     section.read("max_age", &mut alerts.max_age, |item| match item.text()?.as_str() {

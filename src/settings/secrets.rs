@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::Kafka;
+use super::{Kafka, Output};
 
 /// Room for a chain of certificates.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A file of `kafka.properties_files` that is of no use. Never quotes what it holds.
+/// A file that holds a secret, and is of no use. Never quotes what it holds.
 #[derive(Debug, thiserror::Error)]
-#[error("kafka.properties_files.{name}: cannot read `{}`: {error}", file.display())]
+#[error("{key}: cannot read `{}`: {error}", file.display())]
 pub struct SecretError {
-    name: String,
+    key: String,
     file: PathBuf,
     error: io::Error,
 }
@@ -25,11 +25,30 @@ impl Kafka {
     /// A file that cannot be read, is empty, is not UTF-8 or is larger than 1 MiB.
     pub fn read_secrets(&mut self) -> Result<(), SecretError> {
         for (name, file) in &self.properties_files {
-            let value = read(file).map_err(|error| SecretError { name: name.clone(), file: file.clone(), error })?;
+            let value = secret(&format!("kafka.properties_files.{name}"), file)?;
             self.properties.insert(name.clone(), value);
         }
         Ok(())
     }
+}
+
+impl Output {
+    /// The routing key that is to be in what is written, if there is one.
+    ///
+    /// # Errors
+    /// As for [`Kafka::read_secrets`].
+    pub fn routing_key(&self) -> Result<Option<String>, SecretError> {
+        let key = format!("routing_key_file of output {}", self.name);
+        self.routing_key_file.as_deref().map(|file| secret(&key, file)).transpose()
+    }
+}
+
+/// What the file of `key` holds.
+///
+/// # Errors
+/// A file that cannot be read, is empty, is not UTF-8 or is larger than 1 MiB.
+pub fn secret(key: &str, file: &Path) -> Result<String, SecretError> {
+    read(file).map_err(|error| SecretError { key: key.to_owned(), file: file.to_owned(), error })
 }
 
 fn read(file: &Path) -> io::Result<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use super::{Input, Kafka, Output, OutputFormat, Settings, properties};
+use super::{Input, Kafka, Settings, outputs, properties};
 use crate::decode::Fields;
 use crate::document::{format_bytes, format_duration};
 use crate::record::Expect;
@@ -24,7 +24,9 @@ pub fn yaml(settings: &Settings) -> String {
     kafka(&mut yaml, settings);
     yaml.list("inputs", settings.inputs.iter().map(input));
     topics(&mut yaml, settings);
-    yaml.list("outputs", settings.outputs.iter().map(output));
+    yaml.list("outputs", settings.outputs.iter().map(outputs::output_in_words));
+    yaml.list("routes", settings.routes.iter().map(outputs::route_in_words));
+    yaml.text("silences", &settings.silences.as_ref().map_or("off".into(), |file| file.to_string_lossy()));
     yaml.text("rules", &settings.rules.to_string_lossy());
     yaml.text("rules_reload_interval", &settings.rules_reload_interval.map_or("off".to_owned(), format_duration));
     correlator(&mut yaml, settings);
@@ -92,13 +94,6 @@ fn input(input: &Input) -> String {
     shown + "}"
 }
 
-fn output(output: &Output) -> String {
-    let format = match output.format {
-        OutputFormat::Faultline => "faultline",
-    };
-    format!("{{topic: {}, format: {format}}}", scalar(&output.topic))
-}
-
 fn topics(yaml: &mut Yaml, settings: &Settings) {
     yaml.section("topics");
     yaml.text("reports", &settings.topics.reports);
@@ -127,7 +122,10 @@ fn correlator(yaml: &mut Yaml, settings: &Settings) {
     yaml.duration("renotify", alerts.renotify);
     yaml.plain("min_probability", alerts.min_probability);
     yaml.duration("hold_suspected", alerts.hold_suspected);
-    yaml.duration("hold_pod", alerts.hold_pod);
+    yaml.duration("group_wait", alerts.group_wait);
+    yaml.text("flap_times", &alerts.flap_times.map_or("off".to_owned(), |times| times.to_string()));
+    yaml.duration("flap_within", alerts.flap_within);
+    yaml.duration("remind_every", settings.remind_every);
     yaml.duration("recovered_after", alerts.recovered_after);
     yaml.duration("warm_up", alerts.warm_up);
     yaml.text("max_age", &alerts.max_age.map_or("off".to_owned(), format_duration));
@@ -212,7 +210,10 @@ impl Yaml {
         self.1 -= 1;
     }
 
-    fn list(&mut self, key: &str, items: impl Iterator<Item = String>) {
+    fn list(&mut self, key: &str, items: impl ExactSizeIterator<Item = String>) {
+        if items.len() == 0 {
+            return self.plain(key, "[]");
+        }
         self.section(key);
         let indent = self.1 * 2;
         for item in items {
@@ -223,7 +224,7 @@ impl Yaml {
 }
 
 /// Plain where that reads back as the same text, else in double quotes: JSON's strings are YAML's, too.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
     let safe = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
         && text.chars().all(plain)

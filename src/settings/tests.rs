@@ -54,11 +54,22 @@ inputs:
     cluster_header: x-cluster
 topics: {reports: r, state: s, dead_letter: d}
 internal_topics: {partitions: 12, replication_factor: 3, reports_retention: 6h, snapshot_interval: 30s, snapshot_reports: 77}
-outputs: [{topic: a1, format: faultline}, {topic: a2}]
+outputs:
+  - {topic: a1, format: faultline}
+  - {topic: a2, name: 'two #2'}
+  - {topic: a3, format: pagerduty, routing_key_file: /run/secrets/pd}
+  - {topic: a4, format: slack}
+  - {topic: a5, format: alertmanager}
+  - {topic: a6, format: cloudevents}
+  - {topic: a7, format: cloudevents, mode: structured}
+routes:
+  - {matchers: [severity=~critical|error, 'scope!=pod'], outputs: [a3, 'two #2'], continue: true}
+  - {matchers: [], outputs: []}
+silences: /etc/faultline/silences.yaml
 rules: /etc/faultline/rules
 rules_reload_interval: off
 windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
-alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, hold_pod: 1m, recovered_after: 3m, warm_up: 2m, max_age: 3h}
+alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, group_wait: 1m, flap_times: 5, flap_within: 2h, remind_every: 30s, recovered_after: 3m, warm_up: 2m, max_age: 3h}
 localization: {priors: {isolated: 70, workload: 20, node: 5, image: 3, node_pool: 1.5, cluster: 0.5}}
 scan: {threads: 3, flush_interval: 500ms, idle_after: 20s, prefilter: off}
 http: {listen: off}
@@ -69,7 +80,8 @@ shutdown_timeout: 10s
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(settings.kafka.properties["sasl.username"], "null");
     assert_eq!(settings.http.listen, None);
-    assert_eq!(settings.outputs.len(), 2);
+    assert_eq!((settings.outputs.len(), settings.routes.len()), (7, 2));
+    assert_eq!(settings.outputs[6].format, crate::format::Format::CloudEvents(crate::format::Mode::Structured));
     assert_eq!(settings.correlator.limits.pod_ttl, Duration::from_secs(7200));
     // Each line differs from the defaults' but for those that cannot.
     let shown = settings.to_yaml();
@@ -111,7 +123,6 @@ f.yaml:8: inputs[1]: key `kind` is missing
 f.yaml:9: inputs[2].topics[0]: not a valid regex: unclosed group
 f.yaml:9: inputs[2]: unknown key `fromat`; did you mean `format`?
 f.yaml:11: outputs[0].topic: `no spaces` is no topic name: 1 to 249 of the letters a-z A-Z 0-9 . _ -
-f.yaml:11: outputs[0].format: this format is not there yet: this version writes `faultline` only
 f.yaml:12: outputs[1].format: expected one of faultline, pagerduty, slack, alertmanager, cloudevents, found `jira`
 f.yaml:13: windows.size: expected a time with its unit such as 500ms, 30s, 10m or 1h30m, found `10`
 f.yaml:13: windows.size: size must be a multiple of slide
@@ -189,6 +200,24 @@ fn values_that_do_not_fit_together_are_refused() {
         ),
         ("inputs: []", "f.yaml:1: inputs: at least one input is needed"),
         ("outputs: []", "f.yaml:1: outputs: at least one output is needed"),
+        (
+            "outputs: [{topic: a, name: x}, {topic: b, name: x}]",
+            "f.yaml:1: outputs[1]: another output is called `x` too; give one of them a `name`",
+        ),
+        (
+            "outputs: [{topic: a, format: slack, mode: binary}]",
+            "f.yaml:1: outputs[0].mode: only an output of format cloudevents has this",
+        ),
+        (
+            "routes: [{matchers: [sevrity=critical], outputs: [alerts]}]",
+            "f.yaml:1: routes[0].matchers[0]: unknown label `sevrity`; did you mean `severity`?",
+        ),
+        (
+            "routes: [{outputs: [alrts]}]",
+            "f.yaml:1: routes[0].outputs[0]: no output is called `alrts`; did you mean `alerts`?",
+        ),
+        ("routes: [{matchers: []}]", "f.yaml:1: routes[0]: key `outputs` is missing"),
+        ("alerts: {flap_times: 1}", "f.yaml:1: alerts.flap_times: expected a number from 2 to 1000, found `1`"),
         (
             "kafka: {brokers: 'localhost'}",
             "f.yaml:1: kafka.brokers: expected host:port, several separated by commas, found `localhost`",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::snapshot::{Error, Gatherer, Slot, Snapshot};
 use super::{Shard, Unreadable};
 use crate::correlator::{Options, Outcome};
+use crate::notifier::{Notices, Policy};
 use crate::ruleset::RuleSet;
 
 /// Output and id of an alert.
@@ -32,6 +33,7 @@ pub struct Read {
     /// The topic was created anew: offsets go back.
     pub began_anew: bool,
     pub outcome: Result<Outcome, Unreadable>,
+    pub notices: Notices,
 }
 
 /// A state that was saved, and where the next one goes.
@@ -75,14 +77,15 @@ impl Ledger {
     }
 
     /// Applies the report at `offset`.
-    pub fn read(&mut self, offset: i64, value: &[u8], rules: &Arc<RuleSet>, options: Options) -> Read {
+    pub fn read(&mut self, offset: i64, value: &[u8], rules: &Arc<RuleSet>, options: Options, policy: &Policy) -> Read {
         let goes_back = self.next.is_some_and(|next| offset < next);
         if goes_back {
             self.begin_anew();
         }
         self.next = Some(offset + 1);
         let outcome = self.shard.apply(value, rules, options);
-        Read { is_new: offset >= self.tell_from, began_anew: goes_back, outcome }
+        let notices = outcome.as_ref().map(|outcome| self.shard.notify(outcome, policy)).unwrap_or_default();
+        Read { is_new: offset >= self.tell_from, began_anew: goes_back, outcome, notices }
     }
 
     /// The partition ends there, and there is nothing before it that was not read. Returns whether the topic was created

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use faultline::alert::{Alert, Status};
 use faultline::correlator::{Counts, Options, Outcome};
+use faultline::notifier::Policy;
 use faultline::report::Report;
 use faultline::ruleset::RuleSet;
 use faultline::shard::Shard;
@@ -47,6 +48,7 @@ pub struct Checks<'w> {
     pub input: &'w Input,
     rules: &'w Arc<RuleSet>,
     options: Options,
+    policy: &'w Policy,
     exactly_once: bool,
     witnesses: Vec<Witness>,
     /// Up to where heartbeats told of each input partition, by partition of the reports.
@@ -68,6 +70,7 @@ impl<'w> Checks<'w> {
         input: &'w Input,
         rules: &'w Arc<RuleSet>,
         options: Options,
+        policy: &'w Policy,
         reports: usize,
         exactly_once: bool,
     ) -> Self {
@@ -77,6 +80,7 @@ impl<'w> Checks<'w> {
             input,
             rules,
             options,
+            policy,
             exactly_once,
             witnesses: (0..reports).map(|_| witness()).collect(),
             beaten: vec![vec![0; PARTITIONS]; reports],
@@ -113,6 +117,7 @@ impl<'w> Checks<'w> {
         let witness = &mut self.witnesses[at];
         match witness.shard.apply(&written.value, self.rules, self.options) {
             Ok(outcome) => {
+                witness.shard.notify(&outcome, self.policy);
                 witness.counts += outcome.counts;
                 witness.told.extend(outcome.alerts.iter().map(|alert| (offset, Told::new(alert))));
                 let too_old = outcome.counts.too_old;

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use faultline::correlator::Options;
+use faultline::format::Message;
 use faultline::kafka::FetchState;
+use faultline::notifier::Policy;
 use faultline::record::Partition;
 use faultline::ruleset::RuleSet;
 use faultline::service::acks::{Acks, Done};
@@ -14,7 +16,6 @@ use faultline::shard::ledger::{Ledger, Sent, TakenUp};
 use faultline::shard::snapshot::{Gatherer, Slot, key_prefix, pack};
 
 use super::broker::{Broker, Entry, Member, Target};
-use super::checks::Told;
 use super::transacting::Transacting;
 use super::{Naive, Scene};
 
@@ -50,6 +51,7 @@ impl Wire {
 pub struct Setup<'w> {
     pub rules: &'w Arc<RuleSet>,
     pub options: Options,
+    pub policy: &'w Policy,
     pub exactly_once: bool,
 }
 
@@ -229,16 +231,17 @@ impl<'w> Correlating<'w> {
         correlated.fetch += 1;
         correlated.owned.read(offset, scene.instant());
         correlated.reports += 1;
-        let read = correlated.ledger.read(offset, &written.value, self.setup.rules, self.setup.options);
+        let (rules, options) = (self.setup.rules, self.setup.options);
+        let read = correlated.ledger.read(offset, &written.value, rules, options, self.setup.policy);
         if read.began_anew {
             scene.checks.fail(|| format!("reports {at}@{offset}: taken for a topic that was created anew"));
         }
         let Ok(outcome) = read.outcome else { return true };
         scene.checks.on_outcome(at, offset, &outcome);
-        for alert in outcome.alerts.iter().filter(|_| read.is_new) {
-            if !self.owned[index].ledger.was_sent(0, &alert.id) {
-                let Told { id, dedup_key, value, .. } = Told::new(alert);
-                self.send(index, Target::Alerts, Entry::new(format!("{at}|{dedup_key}"), id, value), scene);
+        for notice in read.notices.notices.into_iter().filter(|_| read.is_new) {
+            let Message { id, key, value, .. } = notice.message;
+            if !self.owned[index].ledger.was_sent(notice.output, &id) {
+                self.send(index, Target::Alerts, Entry::new(format!("{at}|{key}"), id, value.into()), scene);
             }
         }
         true

@@ -59,7 +59,7 @@ pub fn run(seed: u64, parts: &Parts, naive: Naive) -> Result<Tally, String> {
     let (reports, states) = (1 + random.index(2), 1 + random.index(2));
     let mut broker = Broker::new(PARTITIONS, reports, states);
     broker.without_fencing = naive == Naive::Fencing;
-    let mut checks = Checks::new(&input, &parts.rules, parts.options, reports, weather.exactly_once);
+    let mut checks = Checks::new(&input, &parts.rules, parts.options, &parts.policy, reports, weather.exactly_once);
     let mut tally = Tally::default();
     // Everything may have been written before anybody reads.
     let now = if random.chance(30) { 300_000 } else { 0 };
@@ -142,6 +142,7 @@ impl World<'_> {
             let setup = correlating::Setup {
                 rules: &self.parts.rules,
                 options: self.parts.options,
+                policy: &self.parts.policy,
                 exactly_once: self.weather.exactly_once,
             };
             self.correlators.push(Correlating::new(self.members, setup, scene));

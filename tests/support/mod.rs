@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 use faultline::decode::{self, Format};
 use faultline::kafka::{self, Connection, TopicSpec};
 use faultline::metrics::Metrics;
+use faultline::notifier::Policy;
 use faultline::record::Expect;
 use faultline::ruleset::RuleSet;
 use faultline::scanner;
-use faultline::service::{self, Config, Input, Output, Rules, Shutdown, Stages};
+use faultline::service::{self, Config, Input, Rules, Shutdown, Stages};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -72,7 +73,9 @@ pub fn config(brokers: &str) -> Config {
         reports: topic("faultline.reports", 2),
         state: topic("faultline.state", 2),
         dead_letter: topic("faultline.dead-letter", 1),
-        outputs: vec![Output { topic: topic("alerts", 1) }],
+        outputs: vec![topic("alerts", 1)],
+        policy: Policy::to_all(["alerts"]),
+        silences: None,
         scanner: scanner::Options { cluster: "test".into(), limits, prefilter: true },
         scan_threads: 1,
         correlator: faultline::correlator::Options::default(),

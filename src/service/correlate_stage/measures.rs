@@ -3,13 +3,22 @@
 use crate::alert::{Alert, Status};
 use crate::correlator::Counts;
 use crate::kafka::Ticket;
+use crate::metrics::AlertLabel;
+use crate::notifier::Notices;
 use crate::service::{Shared, wall_clock};
-use crate::time::Timestamp;
 
-/// The newest failure that a firing alert tells of; resolved ones are about silence.
-pub fn newest_signal(alert: &Alert) -> Option<Timestamp> {
-    let signals = alert.signals.iter().map(|signal| signal.last_seen);
-    signals.max().filter(|_| alert.status == Status::Firing)
+pub fn count_alert(shared: &Shared, alert: &Alert) {
+    let status = match alert.status {
+        Status::Firing => "firing",
+        Status::Resolved => "resolved",
+    };
+    let label = AlertLabel { status, scope: alert.scope.as_str() };
+    shared.metrics.alerts.get_or_create(&label).inc();
+}
+
+pub fn count_notices(shared: &Shared, notices: &Notices) {
+    shared.metrics.alerts_silenced.inc_by(notices.silenced);
+    shared.metrics.alerts_unrouted.inc_by(notices.unrouted);
 }
 
 pub fn measure(shared: &Shared, ticket: &Ticket) {
@@ -27,6 +36,7 @@ pub fn count(shared: &Shared, counts: &Counts) {
         (&metrics.unknown_rule, counts.unknown_rule),
         (&metrics.evaluations, counts.evaluations),
         (&metrics.alerts_withheld, counts.withheld),
+        (&metrics.alerts_damped, counts.damped),
     ] {
         metric.inc_by(value);
     }
@@ -36,6 +46,7 @@ pub fn count(shared: &Shared, counts: &Counts) {
         ("failing_pods", counts.evicted_failing_pods),
         ("event_counts", counts.evicted_event_counts),
         ("onsets", counts.forgotten_onsets),
+        ("flaps", counts.forgotten_flaps),
         ("capture_values", counts.left_out_captures),
         ("clusters", counts.crowded_out_clusters),
         ("incidents", counts.untold_incidents),

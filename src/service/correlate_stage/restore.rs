@@ -128,7 +128,7 @@ fn read_states(shared: &Shared, partitions: &[Partition]) -> Result<Option<Vec<S
 fn read_sent(shared: &Shared, sent: &mut BTreeSet<Sent>) -> Result<bool, Error> {
     let tail = ReadFrom::Tail(i64::try_from(shared.config.limits.messages_in_flight).unwrap_or(i64::MAX));
     for (index, output) in shared.config.outputs.iter().enumerate() {
-        let topic = &output.topic.name;
+        let topic = &output.name;
         let Some(count) = partitions_of(shared, topic)? else { return Ok(false) };
         let note = |message: &BorrowedMessage<'_>| sent.extend(alert_id(message).map(|id| (index, id)));
         if !read(shared, (topic, (0..count).collect(), tail), note)? {

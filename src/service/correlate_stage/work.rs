@@ -6,13 +6,13 @@ use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders, OwnedMessage};
 use tracing::{error, warn};
 
-use super::measures::{count, measure, newest_signal};
+use super::measures::{count, count_alert, count_notices, measure};
 use super::restore::{ID_HEADER, Restored};
 use super::transactions::Transacting;
-use crate::alert::{Alert, Status};
 use crate::correlator::Sizes;
 use crate::kafka::{FetchState, Outgoing, Producer, RateLimit};
-use crate::metrics::{AlertLabel, OutcomeLabel, ReasonLabel, StateLabel};
+use crate::metrics::{OutcomeLabel, ReasonLabel, StateLabel};
+use crate::notifier::Notice;
 use crate::record::Partition;
 use crate::service::bounded::Standing;
 use crate::service::outbox::{Bounds, Outbox};
@@ -159,7 +159,8 @@ impl<'s> Work<'s> {
         correlating.owned.read(message.offset(), Instant::now());
         correlating.snapshots.reports += 1;
         let value = message.payload().unwrap_or_default();
-        let read = correlating.ledger.read(message.offset(), value, &shared.rules.rules(), shared.config.correlator);
+        let (rules, options, policy) = (shared.rules.rules(), shared.config.correlator, shared.policy.get());
+        let read = correlating.ledger.read(message.offset(), value, &rules, options, &policy);
         if read.began_anew {
             correlating.begins_anew();
         }
@@ -170,7 +171,9 @@ impl<'s> Work<'s> {
         match read.outcome {
             Ok(outcome) => {
                 count(shared, &outcome.counts);
-                outcome.alerts.iter().try_for_each(|alert| self.send_alert(index, alert))
+                outcome.alerts.iter().for_each(|alert| count_alert(shared, alert));
+                count_notices(shared, &read.notices);
+                read.notices.notices.iter().try_for_each(|notice| self.send_notice(index, notice))
             }
             Err(unreadable) => {
                 let (reason, detail) = (unreadable.reason, &unreadable.detail);
@@ -190,32 +193,27 @@ impl<'s> Work<'s> {
         }
     }
 
-    fn send_alert(&mut self, index: usize, alert: &Alert) -> Result<(), Error> {
-        let value = serde_json::to_vec(alert).map_err(|e| Error::new(format!("writing alert {}: {e}", alert.id)))?;
-        let status = match alert.status {
-            Status::Firing => "firing",
-            Status::Resolved => "resolved",
-        };
-        let label = AlertLabel { status, scope: alert.scope.as_str() };
-        self.shared.metrics.alerts.get_or_create(&label).inc();
-        for (number, output) in self.shared.config.outputs.iter().enumerate() {
-            if self.owned[index].ledger.was_sent(number, &alert.id) {
-                continue;
-            }
-            let headers = OwnedHeaders::new_with_capacity(2)
-                .insert(Header { key: ID_HEADER, value: Some(&alert.id) })
-                .insert(Header { key: "content-type", value: Some("application/json") });
-            let message = Outgoing {
-                topic: &output.topic.name,
-                key: Some(alert.dedup_key.as_bytes()),
-                value: Some(&value),
-                headers: Some(headers),
-                about: newest_signal(alert),
-                ..Outgoing::default()
-            };
-            self.send(index, message)?;
+    fn send_notice(&mut self, index: usize, notice: &Notice) -> Result<(), Error> {
+        let message = &notice.message;
+        let Some(output) = self.shared.config.outputs.get(notice.output) else { return Ok(()) };
+        if self.owned[index].ledger.was_sent(notice.output, &message.id) {
+            return Ok(());
         }
-        Ok(())
+        let mut headers = OwnedHeaders::new_with_capacity(2 + message.headers.len())
+            .insert(Header { key: ID_HEADER, value: Some(&message.id) })
+            .insert(Header { key: "content-type", value: Some(message.content_type) });
+        for (key, value) in &message.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let outgoing = Outgoing {
+            topic: &output.name,
+            key: Some(message.key.as_bytes()),
+            value: Some(&message.value),
+            headers: Some(headers),
+            about: notice.newest_signal,
+            ..Outgoing::default()
+        };
+        self.send(index, outgoing)
     }
 
     fn send(&mut self, index: usize, message: Outgoing<'_>) -> Result<(), Error> {
