@@ -8,6 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::format::Format;
 use crate::settings::Flag;
 use crate::simulator::Kind;
 use crate::telemetry::LogFormat;
@@ -122,6 +123,9 @@ struct ReplayArguments {
     /// for and against, and what would change the verdict
     #[arg(long)]
     explain: bool,
+    /// How alerts are written, a line each
+    #[arg(long, value_name = "FORMAT", default_value = "faultline", value_parser = format())]
+    format: Format,
     /// One record a line, `.gz` and `.zst` too; - is stdin
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -150,6 +154,15 @@ struct SimulateArguments {
     /// replaced, any other file there is an error
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+}
+
+/// The names that outputs have in the configuration.
+fn format() -> impl TypedValueParser<Value = Format> {
+    let values = Format::ALL.iter().map(|(name, _)| PossibleValue::new(name));
+    PossibleValuesParser::new(values).map(|name| {
+        // The parser lets only these through.
+        Format::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format).unwrap_or_default()
+    })
 }
 
 /// With all names in the help and in the error.
@@ -255,6 +268,7 @@ mod tests {
             "evaluate --set held-out --json f --plots d --document m",
             "simulate --kind node --seed 7 --nodes 40 --out d",
             "replay --explain a.ndjson",
+            "replay --format slack a.ndjson",
             "rules check d",
             "rules check d --corpus a.log --corpus b.gz",
             "rules test d",

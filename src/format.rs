@@ -90,6 +90,25 @@ pub struct Context<'a> {
 }
 
 impl Format {
+    /// By their names in the configuration.
+    pub const ALL: [(&str, Format); 5] = [
+        ("faultline", Format::Faultline),
+        ("pagerduty", Format::PagerDuty),
+        ("slack", Format::Slack),
+        ("alertmanager", Format::Alertmanager),
+        ("cloudevents", Format::CloudEvents(Mode::Binary)),
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Faultline => "faultline",
+            Format::PagerDuty => "pagerduty",
+            Format::Slack => "slack",
+            Format::Alertmanager => "alertmanager",
+            Format::CloudEvents(_) => "cloudevents",
+        }
+    }
+
     /// Whether an incident that supersedes another goes on under that one's name, so that nobody is called twice for one
     /// fault. Elsewhere the narrower one is resolved and the wider one fires.
     pub fn takes_over(self) -> bool {

@@ -11,8 +11,11 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::warn;
 
+use crate::correlator::Outcome;
 use crate::decode::{self, Reason};
 use crate::engine::Engine;
+use crate::format::{Format, Writer};
+use crate::notifier::{self, Notifier, Policy};
 use crate::record::Partition;
 use crate::scanner::Slot;
 use crate::time::Timestamp;
@@ -29,6 +32,8 @@ pub use summary::Summary;
 /// How far one file may run ahead of the others before its lines are handed on.
 const CHUNK_EVENT_TIME: Duration = Duration::from_secs(1);
 const CHUNK_LINES: usize = 10_000;
+/// There are no reminders in a replay.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Rejected lines that are told one by one; the summary counts them all.
 const TOLD_REJECTIONS: u64 = 10;
 
@@ -48,12 +53,25 @@ struct Input {
     ended: bool,
 }
 
-/// Runs the files through the engine; alerts go to `out` as NDJSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    pub max_line_bytes: usize,
+    /// How alerts are written.
+    pub format: Format,
+}
+
+impl Options {
+    pub fn new(max_line_bytes: usize) -> Self {
+        Options { max_line_bytes, format: Format::Faultline }
+    }
+}
+
+/// Runs the files through the engine; alerts go to `out`, a line each.
 ///
 /// # Errors
 /// A file that cannot be read, or `out` that cannot be written to. Bad records are no errors: they are counted.
-pub fn run(files: &[PathBuf], engine: Engine, out: &mut dyn Write, max_line_bytes: usize) -> Result<Summary, Error> {
-    run_explained(files, engine, out, &mut io::sink(), max_line_bytes)
+pub fn run(files: &[PathBuf], engine: Engine, out: &mut dyn Write, options: Options) -> Result<Summary, Error> {
+    run_explained(files, engine, out, &mut io::sink(), options)
 }
 
 /// The same; why each alert says what it says goes to `explanations` as text, if the engine was asked to explain.
@@ -65,30 +83,53 @@ pub fn run_explained(
     mut engine: Engine,
     out: &mut dyn Write,
     explanations: &mut dyn Write,
-    max_line_bytes: usize,
+    options: Options,
 ) -> Result<Summary, Error> {
-    let mut inputs = open(files, &mut engine, max_line_bytes)?;
+    let mut inputs = open(files, &mut engine, options.max_line_bytes)?;
+    let mut told = Told::in_format(options.format);
     let bar = Progress::start(inputs.iter().map(|input| input.source.progress()).collect());
     let mut summary = Summary::of(inputs.len());
     while let Some(input) = furthest_behind(&mut inputs, &engine) {
         read_chunk(input, &mut engine, &mut summary)?;
         let mut flushed = engine.flush();
         let mut explained = std::mem::take(&mut flushed.explanations).into_iter();
-        for alert in summary.add_flush(flushed) {
-            serde_json::to_writer(&mut *out, &alert).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
-            if let Some(explained) = explained.next() {
-                let mut text = Vec::new();
-                explain::write(&mut text, &alert, &explained)?;
-                // Where stderr is gone there is nobody to tell.
-                let _ = bar.pause(|| explanations.write_all(&text));
-            }
+        let outcome = Outcome { alerts: summary.add_flush(flushed), ..Outcome::default() };
+        told.write(&outcome, out)?;
+        for (alert, explained) in outcome.alerts.iter().zip(&mut explained) {
+            let mut text = Vec::new();
+            explain::write(&mut text, alert, &explained)?;
+            // Where stderr is gone there is nobody to tell.
+            let _ = bar.pause(|| explanations.write_all(&text));
         }
         bar.update();
     }
     out.flush()?;
     bar.finish();
     Ok(summary)
+}
+
+/// What was written so far, for the formats to which it matters.
+struct Told {
+    notifier: Notifier,
+    policy: Policy,
+}
+
+impl Told {
+    fn in_format(format: Format) -> Self {
+        let output = notifier::Output { name: "stdout".into(), writer: Writer { format, routing_key: None } };
+        Told {
+            notifier: Notifier::default(),
+            policy: Policy { outputs: vec![output], forget_after: FORGET_AFTER, ..Policy::default() },
+        }
+    }
+
+    fn write(&mut self, outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
+        for notice in self.notifier.take(outcome, &self.policy).notices {
+            out.write_all(&notice.message.value)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
 }
 
 fn open(files: &[PathBuf], engine: &mut Engine, max_line_bytes: usize) -> Result<Vec<Input>, Error> {

@@ -61,7 +61,7 @@ fn replayed(setup: &Setup) -> Verdicts {
     files.sort();
     let engine = Engine::new(Matcher::new(bench.rules), bench.scanner, bench.correlator);
     let mut out = Vec::new();
-    replay::run(&files, engine, &mut out, 1 << 20).unwrap();
+    replay::run(&files, engine, &mut out, replay::Options::new(1 << 20)).unwrap();
     let lines = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let alerts = lines.map(|line| serde_json::from_slice::<Alert>(line).unwrap());
     alerts.filter(|alert| alert.status == Status::Firing).map(|alert| (alert.suspect, alert.verdict)).collect()

@@ -115,13 +115,13 @@ fn replay(arguments: &ReplayArguments, quiet: bool) -> Result<(), Failure> {
     let settings = settings(&arguments.config, &arguments.flags())?;
     let rules = Arc::new(load_rules(RuleSource::of(&settings))?);
     let options = settings.scanner_options();
-    let max_line_bytes = options.limits.record_bytes;
+    let replaying = replay::Options { max_line_bytes: options.limits.record_bytes, format: arguments.format };
     let correlator = correlator::Options { explain: arguments.explain, ..settings.correlator };
     let engine = Engine::new(Matcher::new(rules), options, correlator);
     let mut out = io::stdout().lock();
     // Not locked: warnings go there meanwhile.
     let mut err = anstream::stderr();
-    let summary = replay::run_explained(&arguments.files, engine, &mut out, &mut err, max_line_bytes);
+    let summary = replay::run_explained(&arguments.files, engine, &mut out, &mut err, replaying);
     let summary = summary.map_err(Failure::running)?;
     if !quiet {
         // Where stderr is gone there is nobody to tell.

@@ -37,7 +37,7 @@ fn write(scenario: &Scenario, directory: &Path) -> Vec<PathBuf> {
 
 fn replay(files: &[PathBuf]) -> (Vec<Alert>, Vec<u8>, Summary) {
     let mut out = Vec::new();
-    let summary = run(files, engine(), &mut out, 1 << 20).unwrap();
+    let summary = run(files, engine(), &mut out, Options::new(1 << 20)).unwrap();
     let alerts = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     (alerts.map(|line| serde_json::from_slice(line).unwrap()).collect(), out, summary)
 }
@@ -49,7 +49,7 @@ fn explained(files: &[PathBuf]) -> String {
     let options = correlator::Options { explain: true, ..correlator::Options::default() };
     let engine = Engine::new(Matcher::new(rules), scan, options);
     let mut text = Vec::new();
-    run_explained(files, engine, &mut io::sink(), &mut text, 1 << 20).unwrap();
+    run_explained(files, engine, &mut io::sink(), &mut text, Options::new(1 << 20)).unwrap();
     anstream::adapter::strip_str(std::str::from_utf8(&text).unwrap()).to_string()
 }
 
@@ -119,6 +119,6 @@ fn bad_lines_are_counted_and_the_rest_goes_on() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let error = run(&[PathBuf::from("no-such-file")], engine(), &mut Vec::new(), 1024).unwrap_err();
+    let error = run(&[PathBuf::from("no-such-file")], engine(), &mut Vec::new(), Options::new(1024)).unwrap_err();
     assert!(error.to_string().starts_with("cannot read no-such-file: "), "{error}");
 }

@@ -11,14 +11,6 @@ use crate::document::{Item, Section};
 use crate::format::{Format, Mode};
 use crate::notifier::{self, Route};
 
-const FORMATS: [(&str, Format); 5] = [
-    ("faultline", Format::Faultline),
-    ("pagerduty", Format::PagerDuty),
-    ("slack", Format::Slack),
-    ("alertmanager", Format::Alertmanager),
-    ("cloudevents", Format::CloudEvents(Mode::Binary)),
-];
-
 const MODES: [(&str, Mode); 2] = [("binary", Mode::Binary), ("structured", Mode::Structured)];
 
 pub fn read(top: &mut Section<'_>, settings: &mut Settings) {
@@ -53,7 +45,7 @@ fn output(item: &Item<'_>) -> Option<Output> {
     let mut section = item.section()?;
     let topic = section.require("topic").and_then(|item| topic_name(&item));
     let mut format = Format::default();
-    section.read("format", &mut format, |item| item.enumeration(&FORMATS));
+    section.read("format", &mut format, |item| item.enumeration(&Format::ALL));
     let (mut name, mut mode, mut routing_key_file) = (None, None, None);
     section.read("name", &mut name, |item| item.filled_text().map(Some));
     section.read("mode", &mut mode, |item| of_format(item, format, "cloudevents").enumeration(&MODES).map(Some));
@@ -70,7 +62,7 @@ fn output(item: &Item<'_>) -> Option<Output> {
 
 /// A key that only one format has.
 fn of_format<'i, 'a>(item: &'i Item<'a>, format: Format, wanted: &str) -> &'i Item<'a> {
-    if name_of(format) != wanted {
+    if format.name() != wanted {
         item.error(format!("only an output of format {wanted} has this"));
     }
     item
@@ -86,15 +78,9 @@ fn route(item: &Item<'_>, names: &[Arc<str>]) -> Option<Route> {
     Some(Route { outputs: outputs?, ..route })
 }
 
-fn name_of(format: Format) -> &'static str {
-    let same = |known: Format| std::mem::discriminant(&known) == std::mem::discriminant(&format);
-    // Every format is in the table.
-    FORMATS.iter().find(|(_, known)| same(*known)).map_or("", |(name, _)| name)
-}
-
 /// As it is written in the file.
 pub fn output_in_words(output: &Output) -> String {
-    let mut shown = format!("{{topic: {}, format: {}", scalar(&output.topic), name_of(output.format));
+    let mut shown = format!("{{topic: {}, format: {}", scalar(&output.topic), output.format.name());
     if let Format::CloudEvents(mode) = output.format {
         let mode = MODES.iter().find(|(_, known)| *known == mode).map_or("", |(name, _)| name);
         shown.push_str(&format!(", mode: {mode}"));
