@@ -15,6 +15,8 @@ mod alertmanager;
 mod cloudevents;
 mod pagerduty;
 mod slack;
+mod text;
+mod words;
 
 /// How alerts are written to an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
