@@ -25,7 +25,7 @@ pub enum Label {
     Image,
     /// Of the suspect only.
     NodePool,
-    /// The signatures that matched.
+    /// The most telling signature.
     Rule,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Values<'a> {
             Label::Scope => values.add(alert.scope.as_str()),
             Label::Severity => values.add(alert.severity.as_str()),
             Label::Verdict => values.add(alert.verdict.as_str()),
-            Label::Rule => alert.signals.iter().for_each(|signal| values.add(&signal.signature)),
+            Label::Rule => alert.signals.first().into_iter().for_each(|signal| values.add(&signal.signature)),
             _ => values.add(of_suspect(&alert.suspect, label)),
         }
         if is_of_pods {
