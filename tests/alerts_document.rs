@@ -73,8 +73,8 @@ fn examples() -> Vec<(String, String)> {
 fn the_examples_are_right() {
     let examples = examples();
     let of = |key: &str| &examples.iter().find(|(first, _)| first == key).unwrap_or_else(|| panic!("no {key}")).1;
-    let (settings, warnings) = Settings::from_layers(Some(("outputs", of("outputs"))), [], &[])
-        .unwrap_or_else(|errors| panic!("{errors}"));
+    let (settings, warnings) =
+        Settings::from_layers(Some(("outputs", of("outputs"))), [], &[]).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!((settings.outputs.len(), settings.routes.len()), (4, 3));
     let names: Vec<_> = settings.outputs.iter().map(|output| output.name.as_str().into()).collect();
