@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Alert;
 use crate::localizer::Priors;
 use crate::report::{ChangeKind, Match, Report};
 use crate::ruleset::RuleSet;

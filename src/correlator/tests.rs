@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::alert::{Scope, Status, Verdict};
+use crate::alert::{Alert, Scope, Status, Verdict};
 use crate::record::Partition;
 use crate::report::{Change, EventCount, Pod, Presence, Progress, VERSION};
 
