@@ -7,7 +7,13 @@ use std::time::Duration;
 use faultline::alert::{
     Alert, Candidate, Evidence, FailingPod, SCHEMA, Scope, Signal, Status, Suspect, Verdict, Window,
 };
+use faultline::bundled;
+use faultline::engine::Engine;
+use faultline::evaluation::{Bench, watch};
+use faultline::ruleset::RuleSet;
+use faultline::scanner::matcher::Matcher;
 use faultline::signature::Severity;
+use faultline::simulator::{Kind, Setup, simulate};
 use faultline::time::Timestamp;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -116,10 +122,11 @@ pub fn worst(character: char) -> Alert {
     let signal = alert.signals[0].clone();
     let values: BTreeMap<String, u64> =
         (0..1000u64).map(|number| (name(number as usize).to_string(), number)).collect();
-    let captures = (0..20).map(|number| (name(number), values.clone())).collect();
-    let meaning = values.keys().map(|value| (value.clone(), text(1000))).collect();
-    let worst_signal = Signal { captures, meaning, ..signal };
-    alert.signals = (0..40).map(|number| Signal { signature: name(number), ..worst_signal.clone() }).collect();
+    let meaning = values.keys().map(|value| (value.clone(), text(253))).collect();
+    let captures = (0..12).map(|number| (name(number), values.clone())).collect();
+    let first = Signal { captures, meaning, ..signal.clone() };
+    let others = (0..39).map(|number| Signal { signature: name(number), ..signal.clone() });
+    alert.signals = std::iter::once(first).chain(others).collect();
     let pod = alert.failing[0].clone();
     alert.failing = (0..5000)
         .map(|number| FailingPod { pod: name(number), signatures: (0..5).map(name).collect(), ..pod.clone() })
@@ -172,4 +179,15 @@ pub fn of_all_scopes() -> Vec<Alert> {
         Suspect::Cluster,
     ];
     suspects.map(|suspect| Alert { scope: suspect.scope(), suspect, ..example() }).to_vec()
+}
+
+/// What is told of a small simulated cluster.
+pub fn simulated(kind: Kind) -> Vec<Alert> {
+    let rules = Arc::new(RuleSet::parse(bundled::RULES).expect("the bundled rules are right"));
+    let bench = Bench::new(Arc::clone(&rules));
+    let mut engine = Engine::new(Matcher::new(rules), bench.scanner.clone(), bench.correlator);
+    let simulation = simulate(&Setup { kind, seed: 1, nodes: Some(4) });
+    let mut alerts = Vec::new();
+    watch(&simulation, &mut engine, bench.pace, |flushed| alerts.extend(flushed.alerts));
+    alerts
 }

@@ -3,6 +3,8 @@
 //!
 //! <https://docs.slack.dev/messaging/formatting-message-text>
 
+use std::sync::LazyLock;
+
 use regex::Regex;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,29 +35,41 @@ pub fn unseen(text: &str) -> Option<Seen> {
 /// All that is more than text.
 pub fn seen(text: &str) -> Vec<Seen> {
     let mut seen: Vec<Seen> = unseen(text).into_iter().collect();
-    let without_controls = take(text, r"<([^<>]*)>", &mut seen, Seen::Control);
+    let [control, block, code, bold, struck, italic, emoji, quotation, mention] = &*PATTERNS;
+    let without_controls = take(text, control, &mut seen, Seen::Control);
     let broken_entity = without_controls.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "").contains('&');
     if broken_entity || without_controls.contains(['<', '>']) {
         seen.push(Seen::Broken(without_controls.clone()));
     }
-    let without_blocks = take(&without_controls, r"(?s)```(.*?)```", &mut seen, Seen::Code);
-    let without_code = take(&without_blocks, r"`([^`\n]+)`", &mut seen, Seen::Code);
+    let without_blocks = take(&without_controls, block, &mut seen, Seen::Code);
+    let without_code = take(&without_blocks, code, &mut seen, Seen::Code);
     if without_code.contains('`') {
         seen.push(Seen::Broken(without_code.clone()));
     }
-    let text = take(&without_code, r"\*([^*\n]+)\*", &mut seen, Seen::Bold);
-    let text = take(&text, r"~([^~\n]+)~", &mut seen, Seen::Other);
-    let text =
-        take(&text, r"(?:^|[^\p{Alphabetic}\p{N}])(_[^\n]+_)(?:$|[^\p{Alphabetic}\p{N}])", &mut seen, Seen::Other);
-    let text = take(&text, r"(:[^:\s]+:)", &mut seen, Seen::Other);
-    let text = take(&text, r"(?m)(^&gt;)", &mut seen, Seen::Other);
-    take(&text, r"(?m)(?:^|[^\p{Alphabetic}\p{N}])([@#][^\s])", &mut seen, Seen::Other);
+    let mut text = take(&without_code, bold, &mut seen, Seen::Bold);
+    for format in [struck, italic, emoji, quotation, mention] {
+        text = take(&text, format, &mut seen, Seen::Other);
+    }
     seen
 }
 
+static PATTERNS: LazyLock<[Regex; 9]> = LazyLock::new(|| {
+    let patterns = [
+        r"<([^<>]*)>",
+        r"(?s)```(.*?)```",
+        r"`([^`\n]+)`",
+        r"\*([^*\n]+)\*",
+        r"~([^~\n]+)~",
+        r"(?:^|[^\p{Alphabetic}\p{N}])(_[^\n]+_)(?:$|[^\p{Alphabetic}\p{N}])",
+        r"(:[^:\s]+:)",
+        r"(?m)(^&gt;)",
+        r"(?m)(?:^|[^\p{Alphabetic}\p{N}])([@#][^\s])",
+    ];
+    patterns.map(|pattern| Regex::new(pattern).expect("the pattern is one"))
+});
+
 /// The text with a mark in place of each match.
-fn take(text: &str, pattern: &str, seen: &mut Vec<Seen>, as_what: fn(String) -> Seen) -> String {
-    let pattern = Regex::new(pattern).expect("the pattern is one");
+fn take(text: &str, pattern: &Regex, seen: &mut Vec<Seen>, as_what: fn(String) -> Seen) -> String {
     seen.extend(pattern.captures_iter(text).map(|found| as_what(found[1].to_owned())));
     pattern.replace_all(text, " ▯ ").into_owned()
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use faultline::alert::Alert;
+use faultline::alert::{Alert, Status};
 use faultline::format::{Format, Message, Thread, Written};
 use faultline::signature::Severity;
+use faultline::simulator::Kind;
 use faultline::time::Timestamp;
 use serde_json::Value;
 
-use super::alerts::{ended, example, narrower};
+use super::alerts::{ended, example, narrower, simulated};
 use super::{told, value, write};
 
 /// PagerDuty: open incidents by key, and how often somebody was called.
@@ -50,6 +51,30 @@ impl Alertmanager {
 
     fn firing(&self, at: Timestamp) -> Vec<&str> {
         self.alerts.iter().filter(|(_, ends_at)| **ends_at > at).map(|(labels, _)| labels.as_str()).collect()
+    }
+}
+
+/// Writes one alert after another as they would be sent: each is told what became of the ones before.
+struct Sender {
+    format: Format,
+    threads: BTreeMap<String, Thread>,
+}
+
+impl Sender {
+    fn new(format: Format) -> Sender {
+        Sender { format, threads: BTreeMap::new() }
+    }
+
+    fn send(&mut self, alert: &Alert) -> Option<Written> {
+        let told = self.threads.remove(&alert.dedup_key);
+        let wider = alert.superseded_by.as_ref().filter(|wider| !self.threads.contains_key(*wider));
+        if let (Some(wider), true) = (wider, self.format.takes_over()) {
+            self.threads.extend(told.map(|thread| (wider.clone(), thread)));
+            return None;
+        }
+        let written = write(self.format, alert, told.as_ref());
+        self.threads.extend(written.thread.clone().map(|thread| (alert.dedup_key.clone(), thread)));
+        Some(written)
     }
 }
 
@@ -157,4 +182,31 @@ fn what_ends_has_no_thread_and_what_goes_on_has_its_own() {
     }
     let wider = write(Format::Slack, &example(), Some(&told("prod-weu/pod/a", Severity::Critical)));
     assert_eq!(wider.thread.map(|thread| thread.key), Some(example().dedup_key));
+}
+
+#[test]
+fn whatever_happens_in_a_cluster_ends_at_the_receivers_too() {
+    let mut taken_over = 0;
+    for kind in [Kind::Growing, Kind::ClusterDns, Kind::RecoverReschedule] {
+        let alerts = simulated(kind);
+        taken_over += alerts.iter().filter(|alert| alert.superseded_by.is_some()).count();
+        let (mut pagerduty, mut alertmanager) = (PagerDuty::default(), Alertmanager::default());
+        let (mut to_pagerduty, mut to_alertmanager) =
+            (Sender::new(Format::PagerDuty), Sender::new(Format::Alertmanager));
+        let mut open = BTreeSet::new();
+        for alert in &alerts {
+            match alert.status {
+                Status::Firing => open.insert(&alert.dedup_key),
+                Status::Resolved => open.remove(&alert.dedup_key),
+            };
+            to_pagerduty.send(alert).iter().for_each(|written| pagerduty.take(written));
+            to_alertmanager.send(alert).iter().for_each(|written| alertmanager.take(written));
+            let at = alert.updated_at;
+            assert_eq!(alertmanager.firing(at).len(), open.len(), "{} at {at}", kind.name());
+        }
+        assert_eq!(pagerduty.open.len(), open.len(), "{}", kind.name());
+        let incidents: BTreeSet<&str> = alerts.iter().map(|alert| alert.dedup_key.as_str()).collect();
+        assert!(pagerduty.called <= incidents.len(), "{} calls too often", kind.name());
+    }
+    assert!(taken_over > 0, "nothing was superseded");
 }
