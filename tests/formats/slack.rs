@@ -187,8 +187,9 @@ fn every_hostile_text_is_harmless_everywhere() {
 /// The checks above can fail: each of these is how somebody might have written it.
 #[test]
 fn naive_writers_are_found_out() {
+    type Write<'a> = &'a dyn Fn(&str) -> String;
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let writers: [(&str, &dyn Fn(&str) -> String); 5] = [
+    let writers: [(&str, Write<'_>); 5] = [
         ("as it is", &|text: &str| text.to_owned()),
         ("escaped", &escaped),
         ("escaped, in code", &|text: &str| format!("`{}`", escaped(text))),
