@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Context, Message, Written, json, text, thread, words};
-use crate::alert::{Alert, Scope, Status, Suspect};
+use crate::alert::{Alert, Scope, Signal, Status, Suspect};
 use crate::signature::Severity;
 use crate::time::{Timestamp, rfc3339};
 
@@ -89,7 +89,7 @@ fn labels(alert: &Alert, severity: Severity) -> Labels {
         Suspect::Cluster => Vec::new(),
     };
     // A label without a value is none.
-    let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+    let own = own.into_iter().filter(|(label, value)| *label != "namespace" || !value.is_empty());
     labels.extend(own.map(|(label, value)| (label, text::distinct(value, LABEL_UNITS))));
     labels
 }
@@ -109,7 +109,7 @@ fn annotations(alert: &Alert) -> Labels {
     let runbook = alert.runbook.as_deref();
     let url = runbook.and_then(text::web_address);
     let told = [
-        ("summary", Some(text::line(&alert.summary))),
+        ("summary", Some(text::named(&alert.summary, ANNOTATION_UNITS))),
         ("verdict", Some(words::verdict(alert.verdict).to_owned())),
         ("probability", Some(words::percent(alert.probability))),
         ("failing_pods", Some(words::failing_inside(alert))),
@@ -117,8 +117,8 @@ fn annotations(alert: &Alert) -> Labels {
         ("action", alert.action.as_deref().map(|action| text::clean(action).trim().to_owned())),
         ("runbook", runbook.filter(|_| url.is_none()).map(text::line)),
         ("runbook_url", url.map(String::from)),
-        ("dedup_key", Some(text::line(&alert.dedup_key))),
-        ("alert_id", Some(text::line(&alert.id))),
+        ("dedup_key", Some(text::named(&alert.dedup_key, ANNOTATION_UNITS))),
+        ("alert_id", Some(text::named(&alert.id, ANNOTATION_UNITS))),
         ("superseded_by", alert.superseded_by.as_deref().map(text::line)),
     ];
     let told = told.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
@@ -150,7 +150,7 @@ fn description(alert: &Alert) -> String {
     lines.join("\n")
 }
 
-fn signal(signal: &crate::alert::Signal) -> String {
+fn signal(signal: &Signal) -> String {
     let mut words = format!("{}: {}", signal.signature, words::signal(signal));
     if let Some(sample) = &signal.sample {
         words = text::cut(&text::line(&words), LINE_UNITS - SAMPLE_UNITS) + ": " + &text::cut(sample, SAMPLE_UNITS - 2);

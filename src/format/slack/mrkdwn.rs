@@ -101,7 +101,7 @@ fn look_alike(before: Option<char>, c: char, after: Option<char>) -> char {
         '_' => '\u{ff3f}',
         '@' if !in_word => '\u{ff20}',
         '#' if !in_word => '\u{ff03}',
-        ':' if after.is_some_and(|c| !c.is_whitespace() && c != '/') => '∶',
+        ':' if after.is_some_and(|c| !c.is_whitespace()) => '∶',
         c => c,
     }
 }
@@ -131,7 +131,7 @@ mod tests {
             ("Node n1: 4 of 4", "Node n1: 4 of 4"),
             ("ERROR_EXE_MACHINE", "ERROR_EXE_MACHINE"),
             ("prod/node/n1#12", "prod/node/n1#12"),
-            ("https://a/b", "https://a/b"),
+            ("https://a/b", "https∶//a/b"),
             ("*b* _i_ ~s~ `c`", "∗b∗ ＿i＿ ∼s∼ ˋcˋ"),
             (":fire: 10:30:15 :+1:", "∶fire: 10∶30∶15 ∶+1:"),
             ("@here @U1 #general a@b", "＠here ＠U1 ＃general a@b"),
