@@ -104,6 +104,7 @@ pub fn with_texts(text: &mut dyn FnMut(&str) -> String) -> Alert {
         action: Some(text("action")),
         runbook: Some(text("runbook")),
         superseded_by: None,
+        flapping: false,
         notes: vec![text("note")],
     }
 }
