@@ -20,6 +20,7 @@ pub mod alert;
 pub mod checksum;
 pub mod codes;
 pub mod correlator;
+pub mod courier;
 pub mod decode;
 pub mod document;
 pub mod engine;
