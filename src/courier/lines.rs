@@ -105,7 +105,7 @@ impl Line {
             (Phase::Firing, _) => {
                 let before = self.entries.len().checked_sub(2).and_then(|index| self.entries.get(index));
                 let known = before.map_or(by.known, |entry| entry.parcel.phase != Phase::Resolved);
-                (true, !known && !newest.may_be_known() && !by.doubtful)
+                (true, !known && !newest.may_be_known())
             }
             // What ended and begins anew are two things to tell.
             (Phase::Resolved, _) => (false, false),
