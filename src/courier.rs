@@ -331,6 +331,11 @@ impl Courier {
         self.settlement.open() <= limits.waiting / 2 && self.lines.bytes() <= limits.waiting_bytes / 2
     }
 
+    /// Records that are not settled: those that wait, and those whose dead letter does.
+    pub fn open(&self) -> usize {
+        self.settlement.open()
+    }
+
     /// Records that wait to be delivered.
     pub fn waiting(&self) -> usize {
         self.lines.len()

@@ -42,6 +42,7 @@ pub mod template;
 pub mod time;
 
 // Shell.
+pub mod bridge;
 pub mod bundled;
 pub mod cli;
 pub mod demo;

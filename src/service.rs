@@ -33,7 +33,7 @@ mod reload;
 mod scan_stage;
 mod shutdown;
 mod startup;
-mod vitals;
+pub(crate) mod vitals;
 
 pub use config::{Config, Input, Limits, Output};
 pub use reload::Rules;
@@ -301,8 +301,8 @@ impl Shared {
 }
 
 impl http::Inside for Shared {
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.encode()
     }
 
     fn healthy(&self) -> Result<(), String> {

@@ -20,7 +20,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         exactly_once: settings.kafka.exactly_once,
         reports: reports_topic(settings),
         state: state_topic(settings),
-        dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
+        dead_letter: dead_letter_topic(settings),
         outputs: settings.outputs.iter().map(|output| Output { topic: topic(settings, &output.topic, &[]) }).collect(),
         scanner: settings.scanner_options(),
         scan_threads: settings.scan.threads,
@@ -45,7 +45,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
     }
 }
 
-fn connection(settings: &Settings, instance: &str) -> Connection {
+pub fn connection(settings: &Settings, instance: &str) -> Connection {
     let kbytes = |bytes: usize| u32::try_from(bytes / 1024).unwrap_or(u32::MAX).max(1);
     Connection {
         brokers: settings.kafka.brokers.clone(),
@@ -58,6 +58,10 @@ fn connection(settings: &Settings, instance: &str) -> Connection {
             ..kafka::Limits::default()
         },
     }
+}
+
+pub fn dead_letter_topic(settings: &Settings) -> TopicSpec {
+    topic(settings, &settings.topics.dead_letter, &[])
 }
 
 fn reports_topic(settings: &Settings) -> TopicSpec {

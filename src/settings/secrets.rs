@@ -9,11 +9,12 @@ use super::Kafka;
 /// Room for a chain of certificates.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A file of `kafka.properties_files` that is of no use. Never quotes what it holds.
+/// A file that should hold a secret and is of no use. Never quotes what it holds.
 #[derive(Debug, thiserror::Error)]
-#[error("kafka.properties_files.{name}: cannot read `{}`: {error}", file.display())]
+#[error("{key}: cannot read `{}`: {error}", file.display())]
 pub struct SecretError {
-    name: String,
+    /// Of the configuration.
+    key: String,
     file: PathBuf,
     error: io::Error,
 }
@@ -25,11 +26,16 @@ impl Kafka {
     /// A file that cannot be read, is empty, is not UTF-8 or is larger than 1 MiB.
     pub fn read_secrets(&mut self) -> Result<(), SecretError> {
         for (name, file) in &self.properties_files {
-            let value = read(file).map_err(|error| SecretError { name: name.clone(), file: file.clone(), error })?;
+            let value = read_as(&format!("kafka.properties_files.{name}"), file)?;
             self.properties.insert(name.clone(), value);
         }
         Ok(())
     }
+}
+
+/// What the file that `key` names holds.
+pub fn read_as(key: &str, file: &Path) -> Result<String, SecretError> {
+    read(file).map_err(|error| SecretError { key: key.to_owned(), file: file.to_owned(), error })
 }
 
 fn read(file: &Path) -> io::Result<String> {
