@@ -25,7 +25,6 @@ pub use letters::HEADER_STATUS;
 pub use metrics::{LIMITS, Metrics};
 pub use post::{Options as PostOptions, read_authorities};
 
-
 use post::Poster;
 use stage::Stage;
 

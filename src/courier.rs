@@ -282,11 +282,14 @@ impl Courier {
         let replaced = arrival.settled().len();
         arrival.settled().iter().for_each(|place| self.settlement.settle(place));
         match arrival {
-            Arrival::Waits(_) => {
+            Arrival::Waits { perhaps, .. } => {
+                if perhaps.is_some() {
+                    self.told.set(&key, perhaps);
+                }
                 self.consider_handover(&key, now);
                 Accepted::Waiting { replaced }
             }
-            Arrival::Cancelled(_) => Accepted::Cancelled { replaced },
+            Arrival::Cancelled { .. } => Accepted::Cancelled { replaced },
         }
     }
 

@@ -462,7 +462,10 @@ fn bad_usage_is_said() {
     for (arguments, expected) in [
         (&["--to", "slack"][..], "where to? Give --url"),
         (&["--to", "slack", "--url", "s3cret"], "must be http://HOST"),
-        (&["--to", "slack", "--url", "https://h", "--ca-file", "absent.pem"], "bridge.ca_file: cannot read `absent.pem`"),
+        (
+            &["--to", "slack", "--url", "https://h", "--ca-file", "absent.pem"],
+            "bridge.ca_file: cannot read `absent.pem`",
+        ),
         (&["--to", "jira", "--url", "https://h"], "alertmanager, pagerduty, slack, webhook"),
     ] {
         let (code, told) = says(arguments);

@@ -43,8 +43,7 @@ impl<'s> Letters<'s> {
         let config = &self.shared.config;
         warn!("{}[{}] {}: {}; dead-lettered", place.partition, place.offset, reason.word, reason.detail);
         let topic = &config.dead_letter.name;
-        let mut letter =
-            dead_letter::of_own(topic, original, reason.word, reason.detail, config.dead_letter_bytes);
+        let mut letter = dead_letter::of_own(topic, original, reason.word, reason.detail, config.dead_letter_bytes);
         if let Some(status) = reason.status {
             let (headers, status) = (letter.headers.take().unwrap_or_else(OwnedHeaders::new), status.to_string());
             letter.headers = Some(headers.insert(Header { key: HEADER_STATUS, value: Some(&status) }));

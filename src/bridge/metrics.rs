@@ -43,7 +43,11 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("faultline");
-        registry.register("build", "Version of this faultline", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "build",
+            "Version of this faultline",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         let mut metrics = Metrics {
             registry: Registry::default(),
             records: Count::default(),
@@ -118,7 +122,11 @@ impl Metrics {
             "1 while nothing is delivered before somebody mends the URL, the key or the token",
             self.blocked.clone(),
         );
-        registry.register("partitions", "Partitions of the alerts topic that this bridge owns", self.partitions.clone());
+        registry.register(
+            "partitions",
+            "Partitions of the alerts topic that this bridge owns",
+            self.partitions.clone(),
+        );
     }
 }
 

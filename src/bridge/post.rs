@@ -88,13 +88,7 @@ impl Poster {
             .user_agent(concat!("faultline/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
             .build();
-        Ok(Poster {
-            agent: config.into(),
-            target: options.target,
-            secrets: secrets(&uri, options),
-            uri,
-            token,
-        })
+        Ok(Poster { agent: config.into(), target: options.target, secrets: secrets(&uri, options), uri, token })
     }
 
     /// Scheme, host and port, which may be shown.
@@ -165,7 +159,11 @@ fn uri(options: &Options) -> Result<Uri, Error> {
     }
     let uri = text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     let uri = uri.filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-    uri.ok_or_else(|| Error::new("the URL of the bridge must be http://HOST... or https://HOST... (it is not shown: it may be secret)"))
+    uri.ok_or_else(|| {
+        Error::new(
+            "the URL of the bridge must be http://HOST... or https://HOST... (it is not shown: it may be secret)",
+        )
+    })
 }
 
 fn authorities(pem: &[u8]) -> Result<Vec<Certificate<'static>>, Error> {
@@ -231,7 +229,8 @@ fn no_answer(error: &ureq::Error) -> Verdict {
 /// # Errors
 /// Names the file.
 pub fn read_authorities(file: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(file).map_err(|error| Error::new(format!("bridge.ca_file: cannot read `{}`: {error}", file.display())))
+    std::fs::read(file)
+        .map_err(|error| Error::new(format!("bridge.ca_file: cannot read `{}`: {error}", file.display())))
 }
 
 #[cfg(test)]
@@ -249,7 +248,12 @@ mod tests {
             (Target::Alertmanager, "http://am:9093/", "http://am:9093/api/v2/alerts", "http://am:9093"),
             (Target::Alertmanager, "https://h/am", "https://h/am/api/v2/alerts", "https://h"),
             (Target::Alertmanager, "http://am/api/v2/alerts", "http://am/api/v2/alerts", "http://am"),
-            (Target::Slack, "https://u:p@hooks.example/T0/B0/s3cret", "https://u:p@hooks.example/T0/B0/s3cret", "https://hooks.example"),
+            (
+                Target::Slack,
+                "https://u:p@hooks.example/T0/B0/s3cret",
+                "https://u:p@hooks.example/T0/B0/s3cret",
+                "https://hooks.example",
+            ),
         ] {
             let poster = Poster::new(&options(target, url)).unwrap();
             assert_eq!((poster.uri.to_string().as_str(), poster.origin().as_str()), (full, origin));

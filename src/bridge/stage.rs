@@ -134,10 +134,8 @@ impl<'s> Stage<'s> {
         let metrics = &self.shared.metrics;
         metrics.records.inc();
         let config = &self.shared.config.courier;
-        let additions = Additions {
-            routing_key: config.writer.routing_key.as_deref(),
-            channel: config.channel.as_deref(),
-        };
+        let additions =
+            Additions { routing_key: config.writer.routing_key.as_deref(), channel: config.channel.as_deref() };
         let record = Record {
             key: original.key(),
             value: original.payload(),
@@ -181,7 +179,10 @@ impl<'s> Stage<'s> {
                 self.out_of_trouble();
                 debug!("{} takes {} alerts", self.poster.origin(), shipment.alerts);
             }
-            (Verdict::Retry { why, .. } | Verdict::Pause { why } | Verdict::Refused { why }, Outcome::Retrying(wait)) => {
+            (
+                Verdict::Retry { why, .. } | Verdict::Pause { why } | Verdict::Refused { why },
+                Outcome::Retrying(wait),
+            ) => {
                 self.shared.metrics.retried.inc();
                 self.trouble(why, wait);
             }
@@ -212,7 +213,9 @@ impl<'s> Stage<'s> {
         self.shared.metrics.blocked.set(1);
         let told = format!("{} refuses everything: {why}", self.poster.origin());
         if self.blocked_log.allow(Instant::now()).is_some() {
-            error!("{told}; nothing is delivered before the URL, the key or the token is right; trying again in {wait:?}");
+            error!(
+                "{told}; nothing is delivered before the URL, the key or the token is right; trying again in {wait:?}"
+            );
         }
         self.shared.vitals.waits_for(Some(told));
     }

@@ -48,7 +48,8 @@ fn start_logging(global: &Global, command: &Command) -> Result<(), Failure> {
         Colour::Never => anstream::ColorChoice::Never,
     }
     .write_global();
-    let base = if matches!(command, Command::Run(_) | Command::Bridge(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
+    let base =
+        if matches!(command, Command::Run(_) | Command::Bridge(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
     let level = telemetry::level(base, global.verbose, global.quiet);
     telemetry::start(level, global.log_format, telemetry::colour_on_stderr())
         .map_err(|error| Failure::usage(anyhow!(error)))

@@ -13,11 +13,19 @@ use super::Target;
 pub enum Verdict {
     Delivered,
     /// It may go better later. `after`: how long the receiver asks to wait. `reached`: it may have the message all the same.
-    Retry { after: Option<Duration>, reached: bool, why: String },
+    Retry {
+        after: Option<Duration>,
+        reached: bool,
+        why: String,
+    },
     /// Nothing will be taken before somebody mends the URL, the key or the token. Tried again now and then.
-    Pause { why: String },
+    Pause {
+        why: String,
+    },
     /// This message will never be taken; others may be.
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
 }
 
 /// An HTTP answer, as far as it was read.

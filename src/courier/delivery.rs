@@ -40,6 +40,15 @@ enum Knows {
     Over,
 }
 
+impl Knows {
+    fn open(&self) -> Option<Open> {
+        match self {
+            Knows::Open(thread) => Some(Open { thread: thread.clone() }),
+            Knows::Unchanged | Knows::Over => None,
+        }
+    }
+}
+
 /// What a record becomes: its requests in order, without those that are done.
 struct Rendered {
     requests: Vec<Body>,
@@ -191,21 +200,25 @@ impl Courier {
     /// It has failed for too long while others were delivered: it is to blame, not the receiver.
     fn is_hopeless(&mut self, item: &Item, now: Duration) -> bool {
         let tried = self.lines.head_at(&item.key, &item.place).and_then(|entry| entry.first_tried);
-        tried.is_some_and(|tried| now.saturating_sub(tried) >= self.options.retry_for && self.pace.has_delivered_since(tried))
+        tried.is_some_and(|tried| {
+            now.saturating_sub(tried) >= self.options.retry_for && self.pace.has_delivered_since(tried)
+        })
     }
 
     fn back_in_line(&mut self, item: &Item, may_be_known: bool) {
         if let Some(entry) = self.lines.head_at(&item.key, &item.place) {
             entry.in_flight = false;
             entry.uncertain |= may_be_known;
+            if may_be_known {
+                entry.perhaps = item.knows.open();
+            }
         }
     }
 
     fn to_be_tried_alone(&mut self, item: &Item) {
+        // Alertmanager takes what is valid out of a request that it refuses.
+        self.back_in_line(item, true);
         if let Some(entry) = self.lines.head_at(&item.key, &item.place) {
-            entry.in_flight = false;
-            // Alertmanager takes what is valid out of a request that it refuses.
-            entry.uncertain = true;
             entry.alone = true;
         }
     }
@@ -216,14 +229,14 @@ impl Courier {
         entry.in_flight = false;
         if !item.last {
             entry.sent += 1;
+            entry.perhaps = item.knows.open();
             return false;
         }
         self.lines.pop(&item.key);
         self.handovers.retain(|_, narrower| *narrower != item.key);
         match &item.knows {
             Knows::Unchanged => {}
-            Knows::Open(thread) => self.told.set(&item.key, Some(Open { thread: thread.clone() })),
-            Knows::Over => self.told.set(&item.key, None),
+            knows => self.told.set(&item.key, knows.open()),
         }
         self.settlement.settle(&item.place);
         true
@@ -231,8 +244,12 @@ impl Courier {
 
     fn refuse(&mut self, items: &[Item], given_up: bool) -> Outcome {
         for item in items {
-            if self.lines.head_at(&item.key, &item.place).is_some() {
-                self.lines.pop(&item.key);
+            if self.lines.head_at(&item.key, &item.place).is_none() {
+                continue;
+            }
+            let perhaps = self.lines.pop(&item.key).and_then(|entry| entry.perhaps);
+            if perhaps.is_some() {
+                self.told.set(&item.key, perhaps);
             }
         }
         Outcome::Refused { places: items.iter().map(|item| item.place.clone()).collect(), given_up }
@@ -250,8 +267,7 @@ impl Courier {
         }
         match self.write(parcel, now).1 {
             Knows::Unchanged => {}
-            Knows::Open(thread) => self.told.set(&parcel.key, Some(Open { thread })),
-            Knows::Over => self.told.set(&parcel.key, None),
+            knows => self.told.set(&parcel.key, knows.open()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::memory::Open;
 use super::{Parcel, Phase, Place};
 use crate::record::Partition;
 
@@ -33,6 +34,8 @@ pub struct Entry {
     pub first_tried: Option<Duration>,
     /// Whether the receiver may know it, or one that it replaced, although nobody said so.
     pub uncertain: bool,
+    /// What receivers know if they do.
+    pub perhaps: Option<Open>,
     /// Of several requests, those that are done.
     pub sent: usize,
     /// Was in a request with others that was refused.
@@ -54,16 +57,16 @@ pub struct Circumstances {
 /// What became of a parcel that arrived.
 #[derive(Debug)]
 pub enum Arrival {
-    /// It waits; these need not be delivered any more.
-    Waits(Vec<Place>),
+    /// It waits; these need not be delivered any more, but receivers may know this from one of them.
+    Waits { settled: Vec<Place>, perhaps: Option<Open> },
     /// Neither it nor these need be.
-    Cancelled(Vec<Place>),
+    Cancelled { settled: Vec<Place> },
 }
 
 impl Arrival {
     pub fn settled(&self) -> &[Place] {
         match self {
-            Arrival::Waits(settled) | Arrival::Cancelled(settled) => settled,
+            Arrival::Waits { settled, .. } | Arrival::Cancelled { settled } => settled,
         }
     }
 }
@@ -127,7 +130,7 @@ impl Lines {
         if cancels {
             settled.push(parcel.place.clone());
             self.tidy(&parcel.key);
-            return Arrival::Cancelled(settled);
+            return Arrival::Cancelled { settled };
         }
         self.arrived += 1;
         self.entries += 1;
@@ -140,10 +143,11 @@ impl Lines {
             in_flight: false,
             attempts: 0,
             first_tried: None,
+            perhaps: None,
             sent: 0,
             alone: false,
         });
-        Arrival::Waits(settled)
+        Arrival::Waits { settled, perhaps: replaced.and_then(|replaced| replaced.perhaps) }
     }
 
     /// The keys whose turn it is, in order.

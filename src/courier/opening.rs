@@ -81,8 +81,7 @@ pub fn open(target: Target, place: Place, record: &Record<'_>, additions: Additi
         let content_type = record.content_type.unwrap_or(JSON).to_owned();
         (Content::Own(Body { content_type, bytes: value.to_vec() }), Phase::Unknown, None, None)
     } else {
-        let json: Value =
-            serde_json::from_slice(value).map_err(|error| unfit("invalid-json", error.to_string()))?;
+        let json: Value = serde_json::from_slice(value).map_err(|error| unfit("invalid-json", error.to_string()))?;
         recognise(target, json, additions)?
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -207,4 +206,3 @@ pub(super) fn superseded_by(parcel: &Parcel) -> Option<&str> {
         _ => None,
     }
 }
-

@@ -46,11 +46,8 @@ impl Pace {
 
     /// Until when nothing may be sent, and why.
     pub fn blocked(&self, now: Duration) -> Option<(Duration, Waiting)> {
-        let blocked = if self.not_before >= self.next {
-            (self.not_before, Waiting::Backoff)
-        } else {
-            (self.next, Waiting::Rate)
-        };
+        let blocked =
+            if self.not_before >= self.next { (self.not_before, Waiting::Backoff) } else { (self.next, Waiting::Rate) };
         (blocked.0 > now).then_some(blocked)
     }
 

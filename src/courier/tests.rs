@@ -4,6 +4,7 @@ use super::opening::{Additions, Body, Record, open};
 use super::*;
 use crate::format::Format;
 
+mod handover;
 mod model;
 
 fn partition(number: i32) -> Partition {
@@ -120,7 +121,10 @@ fn an_end_and_a_new_beginning_are_both_told() {
 fn what_is_not_ours_to_judge_is_delivered_as_it_came() {
     let mut courier = courier(options(Target::Slack));
     (0..3).for_each(|offset| _ = courier.accept(parcel(offset, "a", Unknown), at(0)));
-    assert_eq!(courier.accept(Parcel { id: Some("a#1".into()), ..parcel(3, "a", Unknown) }, at(0)), Accepted::Duplicate);
+    assert_eq!(
+        courier.accept(Parcel { id: Some("a#1".into()), ..parcel(3, "a", Unknown) }, at(0)),
+        Accepted::Duplicate
+    );
     assert_eq!(deliver_all(&mut courier, at(0)), ["a Unknown 0", "a Unknown 1", "a Unknown 2"]);
     assert_eq!(courier.commits(), [(partition(0), 4)]);
 }
@@ -241,7 +245,10 @@ fn values_are_recognised_by_their_shape() {
     assert_eq!(opened(Target::PagerDuty, event), Ok((Firing, keyed.to_owned())));
     let other = r#"{"event_action":"resolve","routing_key":"other"}"#;
     assert_eq!(opened(Target::PagerDuty, other), Ok((Resolved, other.to_owned())));
-    assert_eq!(opened(Target::Slack, r#"{"text":"x"}"#), Ok((Unknown, r##"{"channel":"#ops","text":"x"}"##.to_owned())));
+    assert_eq!(
+        opened(Target::Slack, r#"{"text":"x"}"#),
+        Ok((Unknown, r##"{"channel":"#ops","text":"x"}"##.to_owned()))
+    );
     assert_eq!(opened(Target::Webhook, "anything"), Ok((Unknown, "anything".to_owned())));
     for (target, value, reason) in [
         (Target::PagerDuty, "no json", "invalid-json"),

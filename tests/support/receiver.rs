@@ -10,11 +10,17 @@ use std::thread::JoinHandle;
 /// What it does with a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    Says { status: u16, headers: Vec<(&'static str, String)>, body: String },
+    Says {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
     /// Reads it, and closes the connection.
     HangsUp,
     /// Closes in the middle of the answer's body.
-    BreaksOff { status: u16 },
+    BreaksOff {
+        status: u16,
+    },
     /// Reads it, and says nothing until the test ends.
     IsSilent,
 }

@@ -10,11 +10,20 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     /// A record of a key (of four) comes; its phase; whether it repeats the id of the one before.
-    Arrive { key: usize, phase: Phase, repeat: bool },
+    Arrive {
+        key: usize,
+        phase: Phase,
+        repeat: bool,
+    },
     Broken,
     /// What is due is sent, and this becomes of it; `kept`: the receiver took it although it did not say so.
-    Send { outcome: u8, kept: bool },
-    Pass { seconds: u64 },
+    Send {
+        outcome: u8,
+        kept: bool,
+    },
+    Pass {
+        seconds: u64,
+    },
     /// A crash: everything is read again from what was committed.
     Restart,
     /// The dead letters so far are acknowledged.
