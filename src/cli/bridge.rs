@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::commands::settings;
-use super::service_config::{connection, dead_letter_topic};
+use super::service_config::{connection, topic};
 use super::{ConfigFile, Failure};
 use crate::bridge::{self, Config, PostOptions};
 use crate::courier::{Backoff, Limits, Options, Target};
@@ -93,13 +93,13 @@ fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Co
     let authorities = arguments.ca_file.as_ref().or(bridge.ca_file.as_ref());
     let instance = format!("faultline-bridge-{}", std::process::id());
     let first = settings.outputs.first().map(|output| output.topic.clone());
-    let topic = arguments.topic.clone().or(first).ok_or_else(|| anyhow!("which topic? Give --topic"))?;
+    let alerts = arguments.topic.clone().or(first).ok_or_else(|| anyhow!("which topic? Give --topic"))?;
     let group = arguments.group.clone();
     Ok(Config {
         connection: connection(settings, &instance),
         group_id: group.unwrap_or_else(|| format!("{}-bridge-{}", settings.kafka.group_id, to.name())),
-        topic,
-        dead_letter: dead_letter_topic(settings),
+        topic: alerts,
+        dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
         dead_letter_bytes: settings.limits.dead_letter_bytes,
         courier: courier(to, settings),
         post: PostOptions {

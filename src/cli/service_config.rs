@@ -20,7 +20,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
         exactly_once: settings.kafka.exactly_once,
         reports: reports_topic(settings),
         state: state_topic(settings),
-        dead_letter: dead_letter_topic(settings),
+        dead_letter: topic(settings, &settings.topics.dead_letter, &[]),
         outputs: settings.outputs.iter().map(|output| Output { topic: topic(settings, &output.topic, &[]) }).collect(),
         scanner: settings.scanner_options(),
         scan_threads: settings.scan.threads,
@@ -60,10 +60,6 @@ pub fn connection(settings: &Settings, instance: &str) -> Connection {
     }
 }
 
-pub fn dead_letter_topic(settings: &Settings) -> TopicSpec {
-    topic(settings, &settings.topics.dead_letter, &[])
-}
-
 fn reports_topic(settings: &Settings) -> TopicSpec {
     let retention = settings.internal_topics.reports_retention.as_millis().to_string();
     // Kafka's default of 1 MiB fits a full report only because it compresses well; faultline's own topic leaves room.
@@ -83,7 +79,7 @@ fn state_topic(settings: &Settings) -> TopicSpec {
     topic(settings, &settings.topics.state, &options)
 }
 
-fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec {
+pub fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec {
     let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     TopicSpec {
         name: name.to_owned(),

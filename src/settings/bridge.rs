@@ -103,7 +103,7 @@ impl Bridge {
         let secrets = [("url", &mut self.url), ("routing_key", &mut self.routing_key), ("token", &mut self.token)];
         for (name, given) in secrets {
             if let (None, Some(file)) = (&given.value, &given.file) {
-                given.value = Some(secrets::read_as(&format!("bridge.{name}_file"), file)?);
+                given.value = Some(secrets::secret(&format!("bridge.{name}_file"), file)?);
             }
         }
         Ok(())

@@ -9,11 +9,10 @@ use super::Kafka;
 /// Room for a chain of certificates.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A file that should hold a secret and is of no use. Never quotes what it holds.
+/// A file that holds a secret, and is of no use. Never quotes what it holds.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: cannot read `{}`: {error}", file.display())]
 pub struct SecretError {
-    /// Of the configuration.
     key: String,
     file: PathBuf,
     error: io::Error,
@@ -26,15 +25,18 @@ impl Kafka {
     /// A file that cannot be read, is empty, is not UTF-8 or is larger than 1 MiB.
     pub fn read_secrets(&mut self) -> Result<(), SecretError> {
         for (name, file) in &self.properties_files {
-            let value = read_as(&format!("kafka.properties_files.{name}"), file)?;
+            let value = secret(&format!("kafka.properties_files.{name}"), file)?;
             self.properties.insert(name.clone(), value);
         }
         Ok(())
     }
 }
 
-/// What the file that `key` names holds.
-pub fn read_as(key: &str, file: &Path) -> Result<String, SecretError> {
+/// What the file of `key` holds.
+///
+/// # Errors
+/// A file that cannot be read, is empty, is not UTF-8 or is larger than 1 MiB.
+pub fn secret(key: &str, file: &Path) -> Result<String, SecretError> {
     read(file).map_err(|error| SecretError { key: key.to_owned(), file: file.to_owned(), error })
 }
 
