@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use faultline::alert::{Alert, Evidence, SCHEMA, Scope, Status, Suspect, Verdict, Window};
+use faultline::alert::{SCHEMA, Status};
 use faultline::bridge::{self, Config, PostOptions};
 use faultline::courier::{Options, Target};
 use faultline::format::{Format, Writer};
@@ -228,34 +228,30 @@ fn what_it_refuses_is_set_aside_and_the_rest_of_the_request_is_not() {
 
 /// As an output of format faultline writes it.
 fn faultlines(node: &str, number: u32, status: Status, severity: Severity) -> Put {
-    let starts_at = time(-60);
-    let alert = Alert {
-        schema: SCHEMA.to_owned(),
-        id: format!("prod/node/{node}#{number}"),
-        dedup_key: format!("prod/node/{node}"),
-        status,
-        severity,
-        cluster: "prod".into(),
-        scope: Scope::Node,
-        suspect: Suspect::Node(node.into()),
-        verdict: Verdict::Confirmed,
-        probability: 0.99,
-        summary: format!("Node {node}: 4 of 4 pods of 4 workloads fail"),
-        starts_at,
-        updated_at: time(0),
-        ends_at: (status == Status::Resolved).then(|| time(-1)),
-        window: Window { from: starts_at, to: time(0) },
-        signals: Vec::new(),
-        evidence: Evidence { failing_pods: 4, exposed_pods: 4, workloads: 4, ..Evidence::default() },
-        candidates: Vec::new(),
-        failing: Vec::new(),
-        action: None,
-        runbook: None,
-        superseded_by: None,
-        notes: Vec::new(),
-    };
-    let key = alert.dedup_key.clone().into_bytes();
-    Put { key: Some(key), ..Put::value(serde_json::to_vec(&alert).unwrap()) }
+    let (starts_at, now) = (time(-60).to_string(), time(0).to_string());
+    let key = format!("prod/node/{node}");
+    let alert = json!({
+        "schema": SCHEMA,
+        "id": format!("{key}#{number}"),
+        "dedup_key": key,
+        "status": status,
+        "severity": severity,
+        "cluster": "prod",
+        "scope": "node",
+        "suspect": {"node": node},
+        "verdict": "confirmed",
+        "probability": 0.99,
+        "summary": format!("Node {node}: 4 of 4 pods of 4 workloads fail"),
+        "starts_at": starts_at,
+        "updated_at": now,
+        "ends_at": (status == Status::Resolved).then_some(&now),
+        "window": {"from": starts_at, "to": now},
+        "signals": [],
+        "evidence": {"failing_pods": 4, "exposed_pods": 4, "failing_elsewhere": 0, "exposed_elsewhere": 9, "workloads": 4},
+        "candidates": [],
+        "failing": [],
+    });
+    Put { key: Some(key.into_bytes()), ..Put::value(alert.to_string()) }
 }
 
 #[test]

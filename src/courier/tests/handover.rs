@@ -1,36 +1,34 @@
 //! Incidents that a wider one takes over, for receivers that can follow.
 
+use serde_json::json;
+
 use super::*;
-use crate::alert::{Alert, Evidence, SCHEMA, Scope, Status, Suspect, Verdict as Certainty, Window};
-use crate::signature::Severity;
+use crate::alert::{SCHEMA, Status};
 
 fn alert(offset: i64, key: &str, status: Status, superseded_by: Option<&str>) -> Parcel {
-    let now = at(0).wall;
-    let alert = Alert {
-        schema: SCHEMA.to_owned(),
-        id: format!("{key}#{offset}"),
-        dedup_key: key.to_owned(),
-        status,
-        severity: Severity::Critical,
-        cluster: "c".into(),
-        scope: Scope::Node,
-        suspect: Suspect::Node(key.into()),
-        verdict: Certainty::Confirmed,
-        probability: 0.9,
-        summary: format!("{key} {status:?} {offset}"),
-        starts_at: now,
-        updated_at: now,
-        ends_at: (status == Status::Resolved).then_some(now),
-        window: Window { from: now, to: now },
-        signals: Vec::new(),
-        evidence: Evidence::default(),
-        candidates: Vec::new(),
-        failing: Vec::new(),
-        action: None,
-        runbook: None,
-        superseded_by: superseded_by.map(str::to_owned),
-        notes: Vec::new(),
-    };
+    let now = at(0).wall.to_string();
+    let alert = json!({
+        "schema": SCHEMA,
+        "id": format!("{key}#{offset}"),
+        "dedup_key": key,
+        "status": status,
+        "severity": "critical",
+        "cluster": "c",
+        "scope": "node",
+        "suspect": {"node": key},
+        "verdict": "confirmed",
+        "probability": 0.9,
+        "summary": format!("{key} {status:?} {offset}"),
+        "starts_at": now,
+        "updated_at": now,
+        "ends_at": (status == Status::Resolved).then_some(&now),
+        "window": {"from": now, "to": now},
+        "signals": [],
+        "evidence": {"failing_pods": 4, "exposed_pods": 4, "failing_elsewhere": 0, "exposed_elsewhere": 9, "workloads": 4},
+        "candidates": [],
+        "failing": [],
+        "superseded_by": superseded_by,
+    });
     let value = serde_json::to_vec(&alert).unwrap();
     let record = Record { key: Some(key.as_bytes()), value: Some(&value), ..Record::default() };
     open(Target::PagerDuty, place(offset), &record, Additions::default()).unwrap()
