@@ -13,6 +13,7 @@ use crate::settings::Flag;
 use crate::simulator::Kind;
 use crate::telemetry::LogFormat;
 
+mod bridge;
 mod commands;
 mod evaluate;
 mod failure;
@@ -69,6 +70,8 @@ enum Command {
     Run(RunArguments),
     /// Run the same engine over files; alerts go to stdout as NDJSON
     Replay(ReplayArguments),
+    /// Carry alerts from a topic to Alertmanager, PagerDuty, Slack or a webhook
+    Bridge(bridge::BridgeArguments),
     /// Measure how right the verdicts are, on simulated clusters and beside two baselines
     Evaluate(evaluate::EvaluateArguments),
     /// Write what a simulated cluster's log shippers and event exporters would, and the truth about it
@@ -263,6 +266,8 @@ mod tests {
             "run --stages scan,correlate",
             "replay a.ndjson - b.gz",
             "replay -c f.yaml --rules r --cluster c -",
+            "bridge --to slack",
+            "bridge -c f.yaml --to alertmanager --url http://h:9093 --topic t --group g --ca-file f",
             "evaluate",
             "evaluate --kinds node,healthy --seeds 5 --first-seed 3 --jobs 2 --nodes 40 --rules r -c f --failures",
             "evaluate --set held-out --json f --plots d --document m",

@@ -1,5 +1,6 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -9,11 +10,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::metrics::Metrics;
-
 /// What the endpoints ask the service.
 pub trait Inside: Send + Sync + 'static {
-    fn metrics(&self) -> &Metrics;
+    /// The text that Prometheus scrapes (OpenMetrics).
+    ///
+    /// # Errors
+    /// Only if writing to a string fails.
+    fn metrics(&self) -> Result<String, fmt::Error>;
 
     /// # Errors
     /// One line: why the process should be restarted.
@@ -54,7 +57,7 @@ fn router(inside: Arc<dyn Inside>) -> Router {
 
 async fn metrics(State(inside): State<Arc<dyn Inside>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match inside.metrics().encode() {
+    match inside.metrics() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

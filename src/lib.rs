@@ -20,6 +20,7 @@ pub mod alert;
 pub mod checksum;
 pub mod codes;
 pub mod correlator;
+pub mod courier;
 pub mod decode;
 pub mod document;
 pub mod engine;
@@ -41,6 +42,7 @@ pub mod template;
 pub mod time;
 
 // Shell.
+pub mod bridge;
 pub mod bundled;
 pub mod cli;
 pub mod demo;

@@ -35,7 +35,7 @@ mod reload;
 mod scan_stage;
 mod shutdown;
 mod startup;
-mod vitals;
+pub(crate) mod vitals;
 
 pub use config::{Config, Input, Limits};
 pub use reload::Rules;
@@ -312,8 +312,8 @@ impl Shared {
 }
 
 impl http::Inside for Shared {
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.encode()
     }
 
     fn healthy(&self) -> Result<(), String> {

@@ -18,6 +18,7 @@ use crate::notifier::Route;
 use crate::record::Expect;
 use crate::scanner;
 
+mod bridge;
 mod layers;
 mod outputs;
 mod properties;
@@ -25,6 +26,7 @@ mod read;
 mod secrets;
 mod show;
 
+pub use bridge::{Bridge, Rate};
 pub use layers::Flag;
 pub use secrets::SecretError;
 
@@ -56,6 +58,7 @@ pub struct Settings {
     pub scanner: scanner::Limits,
     pub scan: Scan,
     pub http: Http,
+    pub bridge: Bridge,
     pub limits: Limits,
     /// How long a stop may take: finish the batch, send, commit, leave the group.
     pub shutdown_timeout: Duration,
@@ -249,6 +252,7 @@ impl Default for Settings {
             scanner: scanner::Limits::default(),
             scan: Scan::default(),
             http: Http::default(),
+            bridge: Bridge::default(),
             limits: Limits::default(),
             shutdown_timeout: Duration::from_secs(25),
         }

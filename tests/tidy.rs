@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Modules that decide: values and explicit time in, values out. `src/NAME.rs` and all of `src/NAME/`.
-const CORE: [&str; 23] = [
+const CORE: [&str; 24] = [
     "alert",
     "checksum",
     "codes",
     "correlator",
+    "courier",
     "decode",
     "document",
     "engine",

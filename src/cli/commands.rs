@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tracing::level_filters::LevelFilter;
 
+use super::bridge;
 use super::evaluate::evaluate;
 use super::service_config::service_config;
 use super::{
@@ -32,6 +33,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo => demo(),
         Command::Run(arguments) => run(&arguments),
         Command::Replay(arguments) => replay(&arguments, global.quiet > 0),
+        Command::Bridge(arguments) => bridge::run(&arguments),
         Command::Evaluate(arguments) => evaluate(&arguments),
         Command::Simulate(arguments) => simulate(&arguments, global.quiet > 0),
         Command::Rules(command) => rules(&command),
@@ -47,7 +49,8 @@ fn start_logging(global: &Global, command: &Command) -> Result<(), Failure> {
         Colour::Never => anstream::ColorChoice::Never,
     }
     .write_global();
-    let base = if matches!(command, Command::Run(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
+    let base =
+        if matches!(command, Command::Run(_) | Command::Bridge(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
     let level = telemetry::level(base, global.verbose, global.quiet);
     telemetry::start(level, global.log_format, telemetry::colour_on_stderr())
         .map_err(|error| Failure::usage(anyhow!(error)))

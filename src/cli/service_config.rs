@@ -76,7 +76,7 @@ fn correlator(settings: &Settings) -> correlator::Options {
     correlator::Options { alerts, ..options }
 }
 
-fn connection(settings: &Settings, instance: &str) -> Connection {
+pub fn connection(settings: &Settings, instance: &str) -> Connection {
     let kbytes = |bytes: usize| u32::try_from(bytes / 1024).unwrap_or(u32::MAX).max(1);
     Connection {
         brokers: settings.kafka.brokers.clone(),
@@ -110,7 +110,7 @@ fn state_topic(settings: &Settings) -> TopicSpec {
     topic(settings, &settings.topics.state, &options)
 }
 
-fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec {
+pub fn topic(settings: &Settings, name: &str, options: &[(&str, &str)]) -> TopicSpec {
     let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     TopicSpec {
         name: name.to_owned(),

@@ -26,7 +26,7 @@ impl Shutdown {
 
     /// The first SIGTERM or SIGINT stops gracefully; the second one at once, and so does the end of `patience`
     /// (a call into the client library may hang as long as a broker does).
-    pub(super) async fn on_signals(self, patience: Duration) {
+    pub(crate) async fn on_signals(self, patience: Duration) {
         if next_signal().await.is_err() {
             return;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::properties::Misfit;
-use super::{Http, Input, InternalTopics, Kafka, Scan, Settings, Topics, outputs, properties};
+use super::{Http, Input, InternalTopics, Kafka, Scan, Settings, Topics, bridge, outputs, properties};
 use crate::correlator::Windows;
 use crate::decode::{self, Fields, Format, Pointer};
 use crate::document::{Item, Section};
@@ -44,6 +44,8 @@ pub fn settings(document: &Item<'_>) -> Settings {
     within(&mut top, "localization", |section| localization(section, &mut settings.correlator.priors));
     within(&mut top, "scan", |section| scan(section, &mut settings.scan));
     within(&mut top, "http", |section| http(section, &mut settings.http));
+    let renotify = settings.correlator.alerts.renotify;
+    within(&mut top, "bridge", |section| bridge::read(section, &mut settings.bridge, renotify));
     within(&mut top, "limits", |section| limits(section, &mut settings));
     top.read("shutdown_timeout", &mut settings.shutdown_timeout, |item| item.duration_within(SECOND..=HOUR));
     distinct_topics(&mut top, &settings);

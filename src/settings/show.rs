@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use super::{Input, Kafka, Settings, outputs, properties};
+use super::{Input, Kafka, Settings, bridge, outputs, properties};
 use crate::decode::Fields;
 use crate::document::{format_bytes, format_duration};
 use crate::record::Expect;
 
-const MASK: &str = "********";
+pub(super) const MASK: &str = "********";
 
 /// The properties without what is secret by its name, or because it came from a file.
 pub fn masked(kafka: &Kafka) -> BTreeMap<&str, &str> {
@@ -39,6 +39,7 @@ pub fn yaml(settings: &Settings) -> String {
     yaml.section("http");
     yaml.text("listen", &settings.http.listen.map_or("off".to_owned(), |address| address.to_string()));
     yaml.end();
+    bridge::show(&mut yaml, &settings.bridge);
     limits(&mut yaml, settings);
     yaml.duration("shutdown_timeout", settings.shutdown_timeout);
     yaml.0
@@ -179,34 +180,34 @@ fn limits(yaml: &mut Yaml, settings: &Settings) {
 
 /// Lines of YAML, and how deep they are indented.
 #[derive(Default)]
-struct Yaml(String, usize);
+pub(super) struct Yaml(String, usize);
 
 impl Yaml {
-    fn plain(&mut self, key: &str, value: impl Display) {
+    pub(super) fn plain(&mut self, key: &str, value: impl Display) {
         let indent = self.1 * 2;
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{:indent$}{key}: {value}", "");
     }
 
-    fn text(&mut self, key: &str, value: &str) {
+    pub(super) fn text(&mut self, key: &str, value: &str) {
         self.plain(key, scalar(value));
     }
 
-    fn duration(&mut self, key: &str, value: Duration) {
+    pub(super) fn duration(&mut self, key: &str, value: Duration) {
         self.plain(key, format_duration(value));
     }
 
-    fn bytes(&mut self, key: &str, value: usize) {
+    pub(super) fn bytes(&mut self, key: &str, value: usize) {
         self.plain(key, format_bytes(value));
     }
 
-    fn section(&mut self, key: &str) {
+    pub(super) fn section(&mut self, key: &str) {
         let indent = self.1 * 2;
         let _ = writeln!(self.0, "{:indent$}{key}:", "");
         self.1 += 1;
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.1 -= 1;
     }
 

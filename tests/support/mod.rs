@@ -4,6 +4,7 @@
 
 pub mod config_map;
 pub mod founding;
+pub mod receiver;
 pub mod transactional;
 
 use std::collections::BTreeMap;
