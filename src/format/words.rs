@@ -51,14 +51,14 @@ pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// `4 of 4, of 4 workloads`.
+/// `4 of 4 (4 workloads)`.
 pub fn failing_inside(alert: &Alert) -> String {
     let evidence = alert.evidence;
     match &alert.suspect {
         Suspect::Pod(_) | Suspect::Workload(_) => format!("{} of {}", evidence.failing_pods, evidence.exposed_pods),
         _ => {
             let workloads = count(evidence.workloads, "workload");
-            format!("{} of {}, of {workloads}", evidence.failing_pods, evidence.exposed_pods)
+            format!("{} of {} ({workloads})", evidence.failing_pods, evidence.exposed_pods)
         }
     }
 }

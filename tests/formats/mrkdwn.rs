@@ -60,10 +60,10 @@ static PATTERNS: LazyLock<[Regex; 9]> = LazyLock::new(|| {
         r"`([^`\n]+)`",
         r"\*([^*\n]+)\*",
         r"~([^~\n]+)~",
-        r"(?:^|[^\p{Alphabetic}\p{N}])(_[^\n]+_)(?:$|[^\p{Alphabetic}\p{N}])",
+        r"(?:^|[^A-Za-z0-9])(_[^\n]+_)(?:$|[^A-Za-z0-9])",
         r"(:[^:\s]+:)",
         r"(?m)(^&gt;)",
-        r"(?m)(?:^|[^\p{Alphabetic}\p{N}])([@#][^\s])",
+        r"(?m)(?:^|[^A-Za-z0-9])([@#][^\s])",
     ];
     patterns.map(|pattern| Regex::new(pattern).expect("the pattern is one"))
 });

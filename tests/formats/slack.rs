@@ -252,7 +252,7 @@ fn a_message_says_what_is_to_be_known_at_three_in_the_morning() {
         "*Cluster*\n`prod-weu`",
         "*Severity*\ncritical",
         "*Probability*\n99.8 %",
-        "*Failing pods*\n4 of 4, of 4 workloads",
+        "*Failing pods*\n4 of 4 (4 workloads)",
         "*Elsewhere*\n0 of 21 comparable pods",
         "*Since*\n<!date^1795359063^{date_num} {time_secs}|2026-11-22 14:51:03 UTC>",
         "*Signal* `windows-entrypoint-failed`: 37 matches on 4 pods, code 216 ERROR_EXE_MACHINE_TYPE_MISMATCH (37)\n```\n[LOGMONITOR] ERROR: Failed to start entrypoint process. Error: 216\n```",

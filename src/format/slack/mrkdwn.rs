@@ -90,14 +90,16 @@ pub fn inert(text: &str, most: usize) -> String {
 }
 
 fn look_alike(before: Option<char>, c: char, after: Option<char>) -> char {
-    let in_word = before.is_some_and(char::is_alphanumeric);
+    // Of other letters nobody knows whether Slack takes them for such.
+    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let in_word = is_letter(before);
     match c {
         '*' => '∗',
         '~' => '∼',
         '`' => 'ˋ',
         // Begins a quotation even if it is escaped.
         '>' if before.is_none() => '›',
-        '_' if in_word && after.is_some_and(char::is_alphanumeric) => '_',
+        '_' if in_word && is_letter(after) => '_',
         '_' => '\u{ff3f}',
         '@' if !in_word => '\u{ff20}',
         '#' if !in_word => '\u{ff03}',
@@ -134,7 +136,7 @@ mod tests {
             ("https://a/b", "https∶//a/b"),
             ("*b* _i_ ~s~ `c`", "∗b∗ ＿i＿ ∼s∼ ˋcˋ"),
             (":fire: 10:30:15 :+1:", "∶fire: 10∶30∶15 ∶+1:"),
-            ("@here @U1 #general a@b", "＠here ＠U1 ＃general a@b"),
+            ("@here @U1 #general a@b é@b", "＠here ＠U1 ＃general a@b é＠b"),
             ("<!channel> &amp; >q", "&lt;!channel&gt; &amp;amp; &gt;q"),
             (">q", "›q"),
         ];
