@@ -14,6 +14,7 @@ use faultline::format::{Format, Writer};
 use faultline::service::{Shutdown, dead_letter};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use serde_json::{Value, json};
 use support::receiver::{Receiver, Reply};
 use support::{DEADLINE, Got, Put, committed, eventually, produce, read_until, topic};
 
@@ -307,6 +308,25 @@ fn a_webhook_gets_the_value_as_it_is() {
 }
 
 #[test]
+fn over_tls_only_who_is_vouched_for_gets_anything() {
+    let (_mock, brokers) = mock();
+    let (receiver, authority) = Receiver::start_tls(Reply::accepted());
+    let url = format!("https://{}/", receiver.address);
+    let trusting = config(&brokers, Target::PagerDuty, &url);
+    produce(&brokers, "alerts", [event("a", 0, "trigger")]);
+    let running = Running::start(trusting.clone());
+    eventually("it is blocked", || (running.metrics.blocked.get() == 1).then_some(()));
+    assert!(running.shows("faultline_bridge_dead_letters_lost_total 0") && receiver.requests().is_empty());
+    running.stop().unwrap();
+
+    let post = PostOptions { authorities: Some(authority), ..trusting.post.clone() };
+    let running = Running::start(Config { post, ..trusting });
+    settled(&brokers, 1);
+    assert_eq!(summaries(&receiver), ["0"]);
+    running.stop().unwrap();
+}
+
+#[test]
 fn redirects_are_not_followed() {
     let (_mock, brokers) = mock();
     let elsewhere = Receiver::start(Reply::accepted(), []);
@@ -390,6 +410,66 @@ fn reading_pauses_at_the_bound_and_goes_on() {
     assert_eq!(running.metrics.delivered.get(), 100);
     assert!(running.metrics.encode().unwrap().contains("faultline_bridge_limit_hits_total{limit=\"waiting\"}"));
     running.stop().unwrap();
+}
+
+/// As an output of format faultline writes it.
+fn alert(suspect: &str, number: usize, status: &str, severity: &str, superseded_by: Option<&str>) -> Put {
+    let at = "2026-11-22T14:51:03.000Z";
+    let key = format!("prod/{suspect}");
+    let (scope, name) = suspect.split_once('/').unwrap();
+    let alert = json!({
+        "schema": "faultline.alert/v1",
+        "id": format!("{key}#{number}"),
+        "dedup_key": key,
+        "status": status,
+        "severity": severity,
+        "cluster": "prod",
+        "scope": scope,
+        "suspect": {scope: name},
+        "verdict": "confirmed",
+        "probability": 0.99,
+        "summary": format!("{suspect} fails"),
+        "starts_at": at,
+        "updated_at": at,
+        "ends_at": (status == "resolved").then_some(at),
+        "window": {"from": at, "to": at},
+        "signals": [],
+        "evidence": {"failing_pods": 4, "exposed_pods": 4, "failing_elsewhere": 0, "exposed_elsewhere": 9, "workloads": 4},
+        "candidates": [],
+        "failing": [],
+        "superseded_by": superseded_by,
+    });
+    Put { key: Some(key.into_bytes()), ..Put::value(alert.to_string()) }
+}
+
+#[test]
+#[ignore = "until format::pagerduty writes for PagerDuty"]
+fn faultlines_own_alerts_page_once_for_a_fault_that_turns_out_wider() {
+    let (_mock, brokers) = mock();
+    let receiver = Receiver::start(Reply::accepted(), []);
+    let url = receiver.url("/v2/enqueue");
+    let first = Running::start(config(&brokers, Target::PagerDuty, &url));
+    produce(&brokers, "alerts", [alert("node/n1", 0, "firing", "critical", None)]);
+    settled(&brokers, 1);
+    let superseded = alert("node/n1", 1, "resolved", "critical", Some("prod/node_pool/p"));
+    produce(&brokers, "alerts", [superseded, alert("node_pool/p", 2, "firing", "critical", None)]);
+    settled(&brokers, 3);
+    first.stop().unwrap();
+    // A restart knows under which name the incident goes on.
+    let second = Running::start(config(&brokers, Target::PagerDuty, &url));
+    produce(&brokers, "alerts", [alert("node_pool/p", 3, "resolved", "critical", None)]);
+    settled(&brokers, 4);
+    second.stop().unwrap();
+    let got: Vec<(Value, Value)> = receiver
+        .requests()
+        .iter()
+        .map(|request| request.json())
+        .map(|event| (event["event_action"].clone(), event["dedup_key"].clone()))
+        .collect();
+    let name = json!("prod/node/n1");
+    let expected = ["trigger", "trigger", "resolve"].map(|action| (json!(action), name.clone()));
+    assert_eq!(got, expected);
+    assert!(receiver.requests().iter().all(|request| request.json()["routing_key"] == KEY));
 }
 
 /// The program itself, killed on drop.

@@ -78,6 +78,27 @@ fn the_table_tells_every_limit_with_its_default_and_metric() {
     }
 }
 
+/// A bridge's limits are keys of another section, with a metric of their own.
+#[test]
+fn every_limit_of_a_bridge_is_a_key_and_has_a_row() {
+    let config = fs::read_to_string("config/faultline.yaml").unwrap();
+    let section = config.lines().skip_while(|line| *line != "bridge:").skip(1);
+    let keys: Vec<&str> = section.take_while(|line| !line.starts_with(char::is_alphabetic)).map(str::trim).collect();
+    let document = fs::read_to_string("docs/limits.md").unwrap();
+    let mut sources = String::new();
+    gather(Path::new("src/courier"), &mut sources);
+    gather(Path::new("src/bridge"), &mut sources);
+    sources += &fs::read_to_string("src/courier.rs").unwrap();
+    for name in faultline::bridge::LIMITS {
+        let key = keys.iter().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        let default = key.unwrap_or_else(|| panic!("{name} is no key of `bridge`"));
+        let row = document.lines().find(|line| line.starts_with(&format!("| `bridge.{name}` | ")));
+        let cells: Vec<&str> = row.unwrap_or_else(|| panic!("{name} has no row")).split(" | ").collect();
+        assert_eq!((plain(cells[1]), cells.last()), (plain(default), Some(&&*format!("`{name}` |"))), "{name}");
+        assert!(sources.matches(&format!("\"{name}\"")).count() >= 2, "nothing counts {name}");
+    }
+}
+
 /// Without what is written for people only.
 fn plain(value: &str) -> String {
     value.replace([' ', ','], "").replace("min", "m")

@@ -1,11 +1,16 @@
 //! An HTTP server that says what a test tells it to: PagerDuty, Slack, or whoever Alertmanager notifies.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What it does with a request.
 #[derive(Clone, Debug)]
@@ -60,8 +65,12 @@ struct State {
     /// For the next requests; then `usual`.
     script: Mutex<VecDeque<Reply>>,
     ends: AtomicBool,
-    silenced: Mutex<Vec<TcpStream>>,
+    silenced: Mutex<Vec<Box<dyn Stream>>>,
 }
+
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
 
 pub struct Receiver {
     pub address: SocketAddr,
@@ -72,6 +81,16 @@ pub struct Receiver {
 impl Receiver {
     /// Answers with `usual`, but for the first requests with `script`.
     pub fn start(usual: Reply, script: impl IntoIterator<Item = Reply>) -> Self {
+        Self::with(usual, script, None)
+    }
+
+    /// The same over TLS, as 127.0.0.1; with the authority that vouches for it, in PEM.
+    pub fn start_tls(usual: Reply) -> (Self, Vec<u8>) {
+        let (config, authority) = tls();
+        (Self::with(usual, [], Some(Arc::new(config))), authority)
+    }
+
+    fn with(usual: Reply, script: impl IntoIterator<Item = Reply>, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State { script: Mutex::new(script.into_iter().collect()), ..State::default() });
@@ -82,6 +101,13 @@ impl Receiver {
                     if state.ends.load(Ordering::Acquire) {
                         break;
                     }
+                    let stream: Box<dyn Stream> = match &tls {
+                        None => Box::new(stream),
+                        Some(config) => {
+                            let connection = ServerConnection::new(Arc::clone(config)).expect("TLS");
+                            Box::new(StreamOwned::new(connection, stream))
+                        }
+                    };
                     serve(stream, &state, &usual);
                 }
             })
@@ -123,8 +149,8 @@ impl Drop for Receiver {
 }
 
 /// One request a connection.
-fn serve(mut stream: TcpStream, state: &State, usual: &Reply) {
-    let Some(request) = read(&stream) else { return };
+fn serve(mut stream: Box<dyn Stream>, state: &State, usual: &Reply) {
+    let Some(request) = read(&mut stream) else { return };
     let reply = state.script.lock().unwrap().pop_front().unwrap_or_else(|| usual.clone());
     state.requests.lock().unwrap().push(request);
     match reply {
@@ -136,7 +162,7 @@ fn serve(mut stream: TcpStream, state: &State, usual: &Reply) {
                 "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
             );
         }
-        Reply::HangsUp => _ = stream.shutdown(Shutdown::Both),
+        Reply::HangsUp => drop(stream),
         Reply::BreaksOff { status } => {
             let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nbroken");
         }
@@ -144,7 +170,7 @@ fn serve(mut stream: TcpStream, state: &State, usual: &Reply) {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+fn read(stream: &mut dyn Stream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -160,4 +186,24 @@ fn read(stream: &TcpStream) -> Option<Request> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some(Request { path, headers, body: String::from_utf8(body).ok()? })
+}
+
+/// A certificate that is made for the occasion.
+fn tls() -> (ServerConfig, Vec<u8>) {
+    let mut ours = CertificateParams::default();
+    ours.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ours.distinguished_name.push(DnType::CommonName, "authority of a test");
+    let key = KeyPair::generate().expect("a key");
+    let authority = ours.self_signed(&key).expect("an authority").pem();
+    let issuer = Issuer::new(ours, key);
+    let key = KeyPair::generate().expect("a key");
+    let name = vec!["127.0.0.1".to_owned()];
+    let certificate =
+        CertificateParams::new(name).and_then(|params| params.signed_by(&key, &issuer)).expect("a certificate");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
+        .expect("a configuration");
+    (config, authority.into_bytes())
 }
