@@ -255,7 +255,6 @@ fn faultlines(node: &str, number: u32, status: Status, severity: Severity) -> Pu
 }
 
 #[test]
-#[ignore = "until format::alertmanager writes for Alertmanager"]
 fn faultlines_own_alerts_fire_change_and_end() {
     let notified = Receiver::start(Reply::status(200, ""), []);
     let Some(alertmanager) = Alertmanager::start(&notified) else { return };
