@@ -475,11 +475,56 @@ fn faultlines_own_alerts_page_once_for_a_fault_that_turns_out_wider() {
 /// The program itself, killed on drop.
 struct Process(Child);
 
+impl Process {
+    fn start(to: &str, brokers: &str, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faultline"));
+        command
+            .args(["--color", "never", "bridge", "--to", to, "--group", "bridge"])
+            .current_dir(std::env::temp_dir())
+            .env("FAULTLINE_BRIDGE__BACKOFF_MIN", "10ms")
+            .env("FAULTLINE_BRIDGE__BACKOFF_MAX", "20ms")
+            .env("FAULTLINE_KAFKA__BROKERS", brokers)
+            .env("FAULTLINE_KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000")
+            .env("FAULTLINE_KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500")
+            .env("FAULTLINE_HTTP__LISTEN", "off")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Process(more(&mut command).spawn().unwrap())
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn a_killed_bridge_loses_nothing_and_repeats_little() {
+    const ALERTS: usize = 20;
+    let (_mock, brokers) = mock();
+    let receiver = Receiver::start(Reply::accepted(), []);
+    let start = || {
+        Process::start("pagerduty", &brokers, |command| {
+            command
+                .env("FAULTLINE_BRIDGE__URL", receiver.url("/"))
+                .env("FAULTLINE_BRIDGE__ROUTING_KEY", KEY)
+                .env("FAULTLINE_BRIDGE__REQUESTS_PER_MINUTE", "1200")
+        })
+    };
+    produce(&brokers, "alerts", (0..ALERTS).map(|number| event(&format!("k{number}"), number, "trigger")));
+    let mut killed = start();
+    receiver.wait_for(ALERTS / 2);
+    killed.0.kill().unwrap();
+    let _next = start();
+    settled(&brokers, i64::try_from(ALERTS).unwrap());
+    let got = summaries(&receiver);
+    let distinct: std::collections::BTreeSet<&String> = got.iter().collect();
+    assert_eq!(distinct.len(), ALERTS, "{got:?}");
+    // The one under way, and those whose commit was.
+    assert!(got.len() <= ALERTS + 3, "{got:?}");
 }
 
 #[test]
@@ -495,23 +540,15 @@ fn no_secret_is_in_logs_or_dead_letters_and_sigterm_ends_it_well() {
     produce(&brokers, "alerts", [Put::value(r#"{"text":"x"}"#), Put::value("rubbish")]);
     let logs = tempfile::tempdir().unwrap();
     let log = std::fs::File::create(logs.path().join("log")).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_faultline"))
-        .args(["-vv", "--color", "never", "bridge", "--to", "slack", "--group", "bridge"])
-        .current_dir(logs.path())
-        .env("FAULTLINE_BRIDGE__URL", receiver.url(path))
-        .env("FAULTLINE_BRIDGE__TOKEN", "xoxb-S3CRET")
-        .env("FAULTLINE_BRIDGE__BACKOFF_MIN", "10ms")
-        .env("FAULTLINE_BRIDGE__BACKOFF_MAX", "20ms")
-        .env("FAULTLINE_BRIDGE__REQUESTS_PER_MINUTE", "off")
-        .env("FAULTLINE_KAFKA__BROKERS", &brokers)
-        .env("FAULTLINE_HTTP__LISTEN", "off")
-        .env("RUST_LOG", "trace")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut process = Process(child);
+    let mut process = Process::start("slack", &brokers, |command| {
+        command
+            .arg("-vv")
+            .env("FAULTLINE_BRIDGE__URL", receiver.url(path))
+            .env("FAULTLINE_BRIDGE__TOKEN", "xoxb-S3CRET")
+            .env("FAULTLINE_BRIDGE__REQUESTS_PER_MINUTE", "off")
+            .env("RUST_LOG", "trace")
+            .stderr(log)
+    });
     settled(&brokers, 2);
     let pid = process.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());

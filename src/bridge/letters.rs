@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+use rdkafka::message::{Header, OwnedMessage};
 use tracing::warn;
 
 use super::{Error, Shared};
@@ -45,7 +45,7 @@ impl<'s> Letters<'s> {
         let topic = &config.dead_letter.name;
         let mut letter = dead_letter::of_own(topic, original, reason.word, reason.detail, config.dead_letter_bytes);
         if let Some(status) = reason.status {
-            let (headers, status) = (letter.headers.take().unwrap_or_else(OwnedHeaders::new), status.to_string());
+            let (headers, status) = (letter.headers.take().unwrap_or_default(), status.to_string());
             letter.headers = Some(headers.insert(Header { key: HEADER_STATUS, value: Some(&status) }));
         }
         self.number += 1;

@@ -169,7 +169,7 @@ impl Courier {
                 Outcome::Paused(self.pace.failed(now.elapsed, None, &mut self.rng))
             }
             Verdict::Refused { .. } if items.len() > 1 => {
-                items.iter().for_each(|item| self.to_be_tried_alone(item));
+                items.iter().for_each(|item| self.try_alone(item));
                 Outcome::Retrying(Duration::ZERO)
             }
             Verdict::Refused { .. } => self.refuse(&items, false),
@@ -215,7 +215,7 @@ impl Courier {
         }
     }
 
-    fn to_be_tried_alone(&mut self, item: &Item) {
+    fn try_alone(&mut self, item: &Item) {
         // Alertmanager takes what is valid out of a request that it refuses.
         self.back_in_line(item, true);
         if let Some(entry) = self.lines.head_at(&item.key, &item.place) {

@@ -76,6 +76,12 @@ impl Entry {
         self.uncertain || self.sent > 0
     }
 
+    /// Both are replaced: what is known of the newer, at the place of the older.
+    fn replaced_by(self, newer: Entry) -> Entry {
+        let uncertain = self.may_be_known() || newer.may_be_known();
+        Entry { uncertain, perhaps: newer.perhaps.or(self.perhaps), parcel: newer.parcel, ..self }
+    }
+
     /// Nobody has tried to deliver it.
     pub fn is_untouched(&self) -> bool {
         !self.in_flight && self.first_tried.is_none() && self.sent == 0
@@ -99,6 +105,10 @@ impl Line {
         self.not_before <= now && self.head().is_some_and(|head| !head.in_flight)
     }
 
+    fn ends_with(&self, phase: Phase) -> bool {
+        self.entries.back().is_some_and(|entry| !entry.in_flight && entry.parcel.phase == phase)
+    }
+
     /// Whether the newest waiting one need not be delivered, given what comes now; and whether that neither need be.
     fn coalesces(&self, phase: Phase, by: Circumstances) -> (bool, bool) {
         let Some(newest) = self.entries.back().filter(|entry| !entry.in_flight) else { return (false, false) };
@@ -120,12 +130,20 @@ impl Lines {
     pub fn arrive(&mut self, parcel: Parcel, by: Circumstances) -> Arrival {
         let line = self.lines.entry(parcel.key.clone()).or_default();
         let (replaces, cancels) = line.coalesces(parcel.phase, by);
-        let replaced = if replaces { line.entries.pop_back() } else { None };
+        let mut replaced = if replaces { line.entries.pop_back() } else { None };
         let mut settled = Vec::new();
-        if let Some(replaced) = &replaced {
+        let mut gone = |entry: &Entry| {
             self.entries -= 1;
-            self.bytes -= replaced.parcel.bytes;
-            settled.push(replaced.parcel.place.clone());
+            self.bytes -= entry.parcel.bytes;
+            settled.push(entry.parcel.place.clone());
+        };
+        replaced.iter().for_each(&mut gone);
+        // What stands before a replaced one may say the same as what comes now.
+        while let Some(newer) = replaced.take_if(|_| !cancels && line.ends_with(parcel.phase))
+            && let Some(older) = line.entries.pop_back()
+        {
+            gone(&older);
+            replaced = Some(older.replaced_by(newer));
         }
         if cancels {
             settled.push(parcel.place.clone());

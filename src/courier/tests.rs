@@ -117,6 +117,19 @@ fn an_end_and_a_new_beginning_are_both_told() {
     assert_eq!(deliver_all(&mut courier, at(0)), ["a Resolved 1", "a Firing 3"]);
 }
 
+/// Once each of them stayed, as the beginnings in between may have been told.
+#[test]
+fn ends_do_not_pile_up_after_a_restart() {
+    let mut courier = Courier::new(options(Target::PagerDuty), 1);
+    courier.assign(partition(0), Standing { committed: Some(0), end: 100, from_start: true });
+    for offset in 0..100 {
+        courier.accept(parcel(offset, "a", if offset % 2 == 0 { Firing } else { Resolved }), at(0));
+        assert!(courier.waiting() <= 2, "{}", courier.waiting());
+    }
+    assert_eq!(deliver_all(&mut courier, at(0)), ["a Resolved 99"]);
+    assert_eq!(courier.commits(), [(partition(0), 100)]);
+}
+
 #[test]
 fn what_is_not_ours_to_judge_is_delivered_as_it_came() {
     let mut courier = courier(options(Target::Slack));

@@ -55,6 +55,8 @@ struct World {
     receiver: BTreeMap<String, (Phase, i64)>,
     /// Since the last start.
     heard: BTreeMap<String, i64>,
+    /// What it said it took.
+    certain: BTreeSet<i64>,
     refused: BTreeSet<i64>,
     letters: Vec<i64>,
 }
@@ -71,6 +73,7 @@ impl World {
             now: 0,
             receiver: BTreeMap::new(),
             heard: BTreeMap::new(),
+            certain: BTreeSet::new(),
             refused: BTreeSet::new(),
             letters: Vec::new(),
         }
@@ -82,7 +85,7 @@ impl World {
                 let offset = i64::try_from(self.log.len()).unwrap();
                 let mut parcel = parcel(offset, ["a", "b", "c", "d"][key], phase);
                 let same_key = |other: &&Parcel| other.key == parcel.key;
-                let before = self.log.iter().flatten().filter(same_key).next_back();
+                let before = self.log.iter().flatten().rfind(same_key);
                 if let Some(before) = before.filter(|_| repeat) {
                     parcel = Parcel { place: parcel.place, ..before.clone() };
                 }
@@ -128,6 +131,7 @@ impl World {
         self.courier.assign(partition(0), Standing { committed, end, from_start: true });
         self.read = 0;
         self.heard.clear();
+        self.certain.clear();
         self.letters.clear();
         self.read();
     }
@@ -159,8 +163,11 @@ impl World {
         let (key, offset) = (words[0].to_owned(), words[2].parse().unwrap());
         let phase = if words[1] == "Firing" { Firing } else { Resolved };
         if let Some(before) = self.heard.get(&key) {
-            let in_order = if is_certain { *before <= offset } else { *before < offset || *before == offset };
-            assert!(in_order, "{key}: {offset} after {before}");
+            assert!(*before <= offset, "{key}: {offset} after {before}");
+        }
+        assert!(!self.certain.contains(&offset), "{key}: {offset} again");
+        if is_certain {
+            self.certain.insert(offset);
         }
         self.heard.insert(key.clone(), offset);
         self.receiver.insert(key, (phase, offset));
