@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use faultline::decode::{Format, Input};
 use faultline::record::Expect;
+use faultline::redaction::Redactor;
 use faultline::scanner::matcher::Matcher;
 use faultline::scanner::{Limits, Options, Scanner};
 use faultline::time::Timestamp;
@@ -63,7 +64,12 @@ fn scan(count: usize) {
     // Made once and scanned again and again, so that making them is not counted.
     let records = common::chatter(common::size(FEW as usize, 500));
     let matcher = Matcher::new(signatures::rules(100));
-    let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter: true };
+    let options = Options {
+        cluster: "default".into(),
+        limits: Limits::default(),
+        prefilter: true,
+        redactor: Redactor::standard(),
+    };
     let mut scanner = Scanner::new(options, "bench".into());
     let slot = scanner.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
     for (offset, record) in (0..count as i64).zip(records.iter().cycle()) {

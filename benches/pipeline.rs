@@ -6,6 +6,7 @@ use faultline::correlator;
 use faultline::decode::{Format, Input};
 use faultline::engine::Engine;
 use faultline::record::Expect;
+use faultline::redaction::Redactor;
 use faultline::scanner::{Limits, Options};
 
 mod common;
@@ -22,7 +23,12 @@ fn engine(bencher: Bencher) {
     let records = common::chatter(6 * per_flush);
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
     let build = || {
-        let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter: true };
+        let options = Options {
+            cluster: "default".into(),
+            limits: Limits::default(),
+            prefilter: true,
+            redactor: Redactor::standard(),
+        };
         let mut engine = Engine::new(common::matcher(), options, correlator::Options::default());
         let slot = engine.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
         (engine, slot)

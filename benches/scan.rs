@@ -4,6 +4,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use faultline::decode::{Format, Input, decode};
 use faultline::record::{Entry, Expect};
+use faultline::redaction::Redactor;
 use faultline::scanner::matcher::Scratch;
 use faultline::scanner::{Limits, Options, Scanner};
 use faultline::scenario::ScenarioRecord;
@@ -69,7 +70,12 @@ fn match_only(bencher: Bencher) {
 fn scan(bencher: Bencher) {
     let matcher = common::matcher();
     let records = records();
-    let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter: true };
+    let options = Options {
+        cluster: "default".into(),
+        limits: Limits::default(),
+        prefilter: true,
+        redactor: Redactor::standard(),
+    };
     let mut scanner = Scanner::new(options, "bench".into());
     let slot = scanner.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
     bencher.counter(ItemsCount::new(records.len())).counter(bytes(&records)).bench_local(|| {

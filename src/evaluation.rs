@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::correlator;
 use crate::engine::Engine;
+use crate::redaction::Redactor;
 use crate::ruleset::RuleSet;
 use crate::scanner;
 use crate::scanner::matcher::Matcher;
@@ -93,6 +94,7 @@ impl Bench {
                 cluster: "default".into(),
                 limits: scanner::Limits::default(),
                 prefilter: true,
+                redactor: Redactor::standard(),
             },
             correlator: correlator::Options::default(),
             pace: Pace::default(),

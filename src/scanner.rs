@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::decode::{self, Input, Reason, Rejected};
 use crate::record::{Entry, Expect, Partition, Record};
+use crate::redaction::Redactor;
 use crate::report::{Progress, Report, VERSION};
 use crate::time::Timestamp;
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub limits: Limits,
     /// Whether records that hold no signature are told without decoding them. Changes no report.
     pub prefilter: bool,
+    /// Takes secrets out of all log text that goes into reports.
+    pub redactor: Arc<Redactor>,
 }
 
 /// What one batch may hold before it must be flushed, and how much of a record is kept.
@@ -48,7 +51,7 @@ pub struct Limits {
     pub matches_per_report: usize,
     /// Pods that a report names.
     pub pods_per_report: usize,
-    /// The part of a message that is kept as an alert's sample. Bytes, cut on a character.
+    /// The part of a message that is kept as an alert's sample, once it is redacted. Bytes, cut on a character.
     pub sample_bytes: usize,
     /// Length at which a line that comes in parts is taken as it is; what follows begins a new one. Bytes.
     pub joined_bytes: usize,
@@ -380,7 +383,7 @@ impl Scanner {
     /// Adds one entry to its cluster's batch; returns how many rules it matched.
     fn gather(&mut self, matcher: &Matcher, place: Place, entry: &Entry<'_>) -> u32 {
         let batch = self.batches.of(entry.cluster(), self.options.limits.clusters);
-        batch.add(place, entry, matcher, &mut self.scratch, &self.options.limits)
+        batch.add(place, entry, matcher, &mut self.scratch, &self.options)
     }
 
     /// Records were deleted before they could be read, and should have come before the next one.

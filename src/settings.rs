@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, io};
 
@@ -16,6 +17,7 @@ use crate::document::{Collector, Diagnostics, Item};
 use crate::format::Format;
 use crate::notifier::Route;
 use crate::record::Expect;
+use crate::redaction::{Redaction, Redactor};
 use crate::scanner;
 
 mod bridge;
@@ -23,6 +25,7 @@ mod layers;
 mod outputs;
 mod properties;
 mod read;
+mod redaction;
 mod secrets;
 mod show;
 
@@ -57,6 +60,8 @@ pub struct Settings {
     /// Those of the `limits` that bound one batch.
     pub scanner: scanner::Limits,
     pub scan: Scan,
+    /// What is taken out of log text.
+    pub redaction: Redaction,
     pub http: Http,
     pub bridge: Bridge,
     pub limits: Limits,
@@ -204,7 +209,8 @@ impl Settings {
     /// How the scan stage reads records.
     pub fn scanner_options(&self) -> scanner::Options {
         let (limits, prefilter) = (self.scanner, self.scan.prefilter);
-        scanner::Options { cluster: self.cluster.as_str().into(), limits, prefilter }
+        let redactor = Arc::new(Redactor::new(&self.redaction));
+        scanner::Options { cluster: self.cluster.as_str().into(), limits, prefilter, redactor }
     }
 
     /// All of it as YAML that can be read again, except that secrets are masked.
@@ -251,6 +257,7 @@ impl Default for Settings {
             },
             scanner: scanner::Limits::default(),
             scan: Scan::default(),
+            redaction: Redaction::default(),
             http: Http::default(),
             bridge: Bridge::default(),
             limits: Limits::default(),

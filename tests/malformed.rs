@@ -16,6 +16,7 @@ use faultline::correlator;
 use faultline::decode::{Format, Input};
 use faultline::engine::Engine;
 use faultline::record::{Expect, Partition, Record};
+use faultline::redaction::Redactor;
 use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::Matcher;
 use faultline::scanner::{self, Slot};
@@ -180,7 +181,7 @@ fn engine() -> Engine {
         pod_ttl: Duration::from_secs(60),
         ..correlator::Limits::default()
     };
-    let scan = scanner::Options { cluster: "c".into(), limits: scan, prefilter: true };
+    let scan = scanner::Options { cluster: "c".into(), limits: scan, prefilter: true, redactor: Redactor::standard() };
     Engine::new(Matcher::new(rules), scan, correlator::Options { limits: state, ..correlator::Options::default() })
 }
 

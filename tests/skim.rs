@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use faultline::decode::{Fields, Format, Input, Pointer};
 use faultline::record::{Expect, Partition, Record};
+use faultline::redaction::Redactor;
 use faultline::report::Report;
 use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::Matcher;
@@ -148,7 +149,10 @@ impl Side {
             max_ahead: Duration::from_secs(60),
             ..Limits::default()
         };
-        let mut scanner = Scanner::new(Options { cluster: "default".into(), limits, prefilter }, "test".into());
+        let mut scanner = Scanner::new(
+            Options { cluster: "default".into(), limits, prefilter, redactor: Redactor::standard() },
+            "test".into(),
+        );
         let slots = [0, 1].map(|partition| scanner.assign(Partition { topic: "t".into(), partition }, input.clone()));
         Side { scanner, slots }
     }

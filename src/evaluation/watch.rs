@@ -98,6 +98,7 @@ fn earliest<'r, 's>(readers: &'r mut [Reader<'s>], now: Timestamp) -> Option<&'r
 
 #[cfg(test)]
 mod tests {
+    use crate::redaction::Redactor;
     use std::sync::Arc;
 
     use super::*;
@@ -128,7 +129,12 @@ mod tests {
         };
         let simulation = Simulation { partitions, truth };
         let rules = Arc::new(RuleSet::parse::<&str, &str>(&[]).unwrap());
-        let scan = scanner::Options { cluster: "c".into(), limits: scanner::Limits::default(), prefilter: true };
+        let scan = scanner::Options {
+            cluster: "c".into(),
+            limits: scanner::Limits::default(),
+            prefilter: true,
+            redactor: Redactor::standard(),
+        };
         let mut engine = Engine::new(Matcher::new(rules), scan, correlator::Options::default());
         let mut all = Vec::new();
         watch(&simulation, &mut engine, Pace::default(), |flushed| all.push(flushed));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::alert::{Alert, Status, Suspect, Verdict};
 use crate::bundled;
+use crate::redaction::Redactor;
 use crate::ruleset::RuleSet;
 use crate::scanner::matcher::Matcher;
 use crate::scanner::{self, Limits};
@@ -13,7 +14,12 @@ use crate::{correlator, engine::Engine};
 
 fn engine() -> Engine {
     let rules = Arc::new(RuleSet::parse(bundled::RULES).unwrap());
-    let options = scanner::Options { cluster: "test".into(), limits: Limits::default(), prefilter: true };
+    let options = scanner::Options {
+        cluster: "test".into(),
+        limits: Limits::default(),
+        prefilter: true,
+        redactor: Redactor::standard(),
+    };
     Engine::new(Matcher::new(rules), options, correlator::Options::default())
 }
 
@@ -45,7 +51,12 @@ fn replay(files: &[PathBuf]) -> (Vec<Alert>, Vec<u8>, Summary) {
 /// Explained: what is told on stderr.
 fn explained(files: &[PathBuf]) -> String {
     let rules = Arc::new(RuleSet::parse(bundled::RULES).unwrap());
-    let scan = scanner::Options { cluster: "test".into(), limits: Limits::default(), prefilter: true };
+    let scan = scanner::Options {
+        cluster: "test".into(),
+        limits: Limits::default(),
+        prefilter: true,
+        redactor: Redactor::standard(),
+    };
     let options = correlator::Options { explain: true, ..correlator::Options::default() };
     let engine = Engine::new(Matcher::new(rules), scan, options);
     let mut text = Vec::new();

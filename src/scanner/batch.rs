@@ -9,8 +9,8 @@ use crate::record::{Entry, KubeEvent, LogEntry};
 use crate::report::{Change, ChangeKind, EventCount, Match, Pod, Presence, Report};
 use crate::time::Timestamp;
 
-use super::Limits;
 use super::matcher::{Hit, Matcher, Scratch};
+use super::{Limits, Options};
 
 /// Kubernetes names have at most this many characters; longer ones are cut, whoever wrote them.
 pub(super) const NAME_BYTES: usize = 253;
@@ -95,7 +95,7 @@ impl Batch {
         entry: &Entry<'_>,
         matcher: &Matcher,
         scratch: &mut Scratch,
-        limits: &Limits,
+        options: &Options,
     ) -> u32 {
         self.count_record(place);
         let (pod, node, event) = match entry {
@@ -115,7 +115,9 @@ impl Batch {
         let mut matches = 0;
         matcher.scan(entry, scratch, |hit| {
             matches += 1;
-            let sample = self.sample(&hit, pod, entry.message(), limits);
+            let message = entry.message();
+            let sample = self.sample(&hit, pod, message, options);
+            let part = |value| options.redactor.part(message, value).into_owned();
             self.matches.push(Match {
                 partition: place.slot as u32,
                 offset: place.offset,
@@ -123,7 +125,7 @@ impl Batch {
                 rule: Arc::clone(&hit.rule.id),
                 pod,
                 node: node.map(|node| clip(node, NAME_BYTES).into()),
-                captures: hit.captures.iter().map(|(name, value)| (Arc::clone(name), (*value).to_owned())).collect(),
+                captures: hit.captures.iter().map(|(name, value)| (Arc::clone(name), part(*value))).collect(),
                 sample,
                 event: event.clone(),
             });
@@ -154,13 +156,14 @@ impl Batch {
         presence.records = presence.records.saturating_add(1);
     }
 
-    /// The first message of a rule and pod, cut. A single record may hold so many entries that there is no end of them.
-    fn sample(&mut self, hit: &Hit<'_, '_>, pod: Option<u32>, message: &str, limits: &Limits) -> Option<String> {
+    /// The first message of a rule and pod, redacted and cut. A single record may hold so many entries that there is no end of them.
+    fn sample(&mut self, hit: &Hit<'_, '_>, pod: Option<u32>, message: &str, options: &Options) -> Option<String> {
+        let limits = &options.limits;
         if self.sample_bytes >= enough_samples(limits).saturating_mul(MAX_OVERFLOW) {
             return None;
         }
         self.sampled.insert((hit.index, pod)).then(|| {
-            let sample = clip(message, limits.sample_bytes).to_owned();
+            let sample = options.redactor.sample(message, limits.sample_bytes).into_owned();
             self.sample_bytes += sample.len();
             sample
         })

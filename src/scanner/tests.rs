@@ -1,6 +1,7 @@
 //! The scanner from records to reports.
 
 use super::*;
+use crate::redaction::Redactor;
 use crate::ruleset::RuleSet;
 
 mod partitions;
@@ -23,7 +24,10 @@ struct Bench {
 impl Bench {
     fn new(limits: Limits) -> Self {
         let rules = RuleSet::parse(&[("r.yaml", RULES)]).unwrap();
-        let mut scanner = Scanner::new(Options { cluster: "c".into(), limits, prefilter: true }, "test".into());
+        let mut scanner = Scanner::new(
+            Options { cluster: "c".into(), limits, prefilter: true, redactor: Redactor::standard() },
+            "test".into(),
+        );
         let slot = scanner.assign(Partition { topic: "t".into(), partition: 0 }, Input::default());
         Bench { matcher: Matcher::new(Arc::new(rules)), scanner, slot, offset: 0 }
     }

@@ -194,6 +194,7 @@ fn pattern(topic: &str) -> Result<Pattern, Error> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::redaction::Redactor;
 
     fn topic(name: &str) -> TopicSpec {
         TopicSpec { name: name.to_owned(), partitions: 1, replication: 1, settings: Default::default() }
@@ -220,7 +221,12 @@ pub(super) mod tests {
             outputs: vec![topic("alerts")],
             policy: Policy::default(),
             silences: None,
-            scanner: scanner::Options { cluster: "default".into(), limits: Default::default(), prefilter: true },
+            scanner: scanner::Options {
+                cluster: "default".into(),
+                limits: Default::default(),
+                prefilter: true,
+                redactor: Redactor::standard(),
+            },
             scan_threads: 1,
             correlator: Default::default(),
             limits: Limits::default(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::properties::Misfit;
-use super::{Http, Input, InternalTopics, Kafka, Scan, Settings, Topics, bridge, outputs, properties};
+use super::{Http, Input, InternalTopics, Kafka, Scan, Settings, Topics, bridge, outputs, properties, redaction};
 use crate::correlator::Windows;
 use crate::decode::{self, Fields, Format, Pointer};
 use crate::document::{Item, Section};
@@ -43,6 +43,7 @@ pub fn settings(document: &Item<'_>) -> Settings {
     within(&mut top, "alerts", |section| alerts(section, &mut settings));
     within(&mut top, "localization", |section| localization(section, &mut settings.correlator.priors));
     within(&mut top, "scan", |section| scan(section, &mut settings.scan));
+    within(&mut top, "redaction", |section| redaction::read(section, &mut settings.redaction));
     within(&mut top, "http", |section| http(section, &mut settings.http));
     let renotify = settings.correlator.alerts.renotify;
     within(&mut top, "bridge", |section| bridge::read(section, &mut settings.bridge, renotify));

@@ -36,6 +36,11 @@ pub fn yaml(settings: &Settings) -> String {
     yaml.duration("idle_after", settings.scan.idle_after);
     yaml.plain("prefilter", if settings.scan.prefilter { "auto" } else { "off" });
     yaml.end();
+    yaml.section("redaction");
+    yaml.plain("enabled", settings.redaction.enabled);
+    yaml.plain("email", settings.redaction.email);
+    yaml.list("patterns", settings.redaction.patterns.iter().map(|pattern| scalar(pattern.as_str())));
+    yaml.end();
     yaml.section("http");
     yaml.text("listen", &settings.http.listen.map_or("off".to_owned(), |address| address.to_string()));
     yaml.end();

@@ -72,6 +72,7 @@ windows: {size: 15m, slide: 10s, allowed_lateness: 30s}
 alerts: {keep_firing_for: 10m, renotify: 24h, min_probability: 0.9, hold_suspected: 0s, group_wait: 1m, flap_times: 5, flap_within: 2h, remind_every: 30s, recovered_after: 3m, warm_up: 2m, max_age: 3h}
 localization: {priors: {isolated: 70, workload: 20, node: 5, image: 3, node_pool: 1.5, cluster: 0.5}}
 scan: {threads: 3, flush_interval: 500ms, idle_after: 20s, prefilter: off}
+redaction: {enabled: false, email: true, patterns: ['ACME-[0-9a-f]{8}', 'PIN (?<secret>[0-9]{4})']}
 http: {listen: off}
 bridge: {url_file: /run/url, routing_key_file: /run/key, token_file: /run/bearer, channel: '#ops', ca_file: /run/ca, request_timeout: 11s, backoff_min: 2s, backoff_max: 3m, retry_after_max: 7m, retry_for: 3h, requests_per_minute: 77, firing_hold: 25h, handover_wait: 9s, history: 78, waiting: 79, waiting_bytes: 7MiB, remembered: 1234}
 limits: {record_bytes: 1MiB, clusters: 7, matches_per_report: 11, pods_per_report: 12, sample_bytes: 100, joined_bytes: 0, open_lines: 3, join_within: 4s, max_ahead: 5s, known_bytes: 1MiB, nodes: 13, pods: 14, failing_pods: 15, incidents: 16, capture_values: 17, failing_in_alert: 18, candidates_in_alert: 19, pod_ttl: 2h, reports_in_flight: 20, messages_in_flight: 21, bytes_in_flight: 1MiB, report_bytes: 16KiB, dead_letter_bytes: 17KiB, fetch_queue_bytes: 2MiB, producer_queue_bytes: 3MiB, snapshot_chunk_bytes: 4KiB}
@@ -218,6 +219,9 @@ fn values_that_do_not_fit_together_are_refused() {
             "f.yaml:1: routes[0].outputs[0]: no output is called `alrts`; did you mean `alerts`?",
         ),
         ("routes: [{matchers: []}]", "f.yaml:1: routes[0]: key `outputs` is missing"),
+        ("redaction: {patterns: [ok, '(']}", "f.yaml:1: redaction.patterns[1]: not a valid regex: unclosed group"),
+        ("redaction: {patterns: ['x*']}", "f.yaml:1: redaction.patterns[0]: matches the empty text, and so everywhere"),
+        ("redaction: {emails: true}", "f.yaml:1: redaction: unknown key `emails`; did you mean `email`?"),
         ("alerts: {flap_times: 1}", "f.yaml:1: alerts.flap_times: expected a number from 2 to 1000, found `1`"),
         (
             "kafka: {brokers: 'localhost'}",

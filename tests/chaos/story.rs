@@ -9,6 +9,7 @@ use faultline::correlator::Options;
 use faultline::decode::{Format, Input};
 use faultline::engine::Engine;
 use faultline::record::{Expect, Partition, Record};
+use faultline::redaction::Redactor;
 use faultline::scanner::matcher::Matcher;
 use faultline::scanner::{self, Slot};
 use faultline::time::Timestamp;
@@ -212,7 +213,12 @@ pub fn undisturbed<'l>(lines: impl IntoIterator<Item = &'l Line>, seconds: i64) 
 }
 
 fn play(cluster: &str, lines: Vec<Line>, seconds: i64) -> Vec<Alert> {
-    let scan = scanner::Options { cluster: cluster.into(), limits: scanner::Limits::default(), prefilter: true };
+    let scan = scanner::Options {
+        cluster: cluster.into(),
+        limits: scanner::Limits::default(),
+        prefilter: true,
+        redactor: Redactor::standard(),
+    };
     let mut engine = Engine::new(Matcher::new(founding::rules()), scan, Options::default());
     let mut assign = |topic: &str, partition: usize, expect| -> (Slot, i64) {
         let partition = Partition { topic: Arc::from(topic), partition: i32::try_from(partition).expect("small") };

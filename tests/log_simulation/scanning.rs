@@ -7,6 +7,7 @@ use std::time::Duration;
 use faultline::decode::{Format, Input};
 use faultline::kafka::FetchState;
 use faultline::record::{Expect, Partition, Record};
+use faultline::redaction::Redactor;
 use faultline::report::Report;
 use faultline::scanner::matcher::Matcher;
 use faultline::scanner::{Limits, Options, Scanner, Slot};
@@ -89,7 +90,12 @@ pub struct Scanning<'w> {
 impl<'w> Scanning<'w> {
     pub fn new(id: u64, matcher: &'w Matcher, scene: &mut Scene<'_, '_>) -> Self {
         scene.broker.scan.join(id);
-        let options = Options { cluster: CLUSTERS[0].into(), limits: Limits::default(), prefilter: true };
+        let options = Options {
+            cluster: CLUSTERS[0].into(),
+            limits: Limits::default(),
+            prefilter: true,
+            redactor: Redactor::standard(),
+        };
         Scanning {
             member: Member { id, generation: scene.broker.scan.generation },
             stalled_until: 0,

@@ -6,6 +6,7 @@ use faultline::correlator::Options;
 use faultline::decode::{Format, Input};
 use faultline::engine::Engine;
 use faultline::record::{Expect, Partition, Record};
+use faultline::redaction::Redactor;
 use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::Matcher;
 use faultline::scanner::{self, Slot};
@@ -20,7 +21,12 @@ pub fn play(
     partition: impl Fn(usize, &ScenarioRecord) -> usize,
 ) -> Vec<Alert> {
     let rules = RuleSet::parse(bundled::RULES).expect("the bundled rules are right");
-    let scan = scanner::Options { cluster: "prod".into(), limits: scanner::Limits::default(), prefilter: true };
+    let scan = scanner::Options {
+        cluster: "prod".into(),
+        limits: scanner::Limits::default(),
+        prefilter: true,
+        redactor: Redactor::standard(),
+    };
     let mut engine = Engine::new(Matcher::new(rules.into()), scan, options);
     let mut assign = |topic: &str, expect| -> Vec<(Slot, i64)> {
         let number = |at| Partition { topic: topic.into(), partition: at };

@@ -22,6 +22,7 @@ use faultline::kafka::{self, Connection, TopicSpec};
 use faultline::metrics::Metrics;
 use faultline::notifier::Policy;
 use faultline::record::Expect;
+use faultline::redaction::Redactor;
 use faultline::ruleset::RuleSet;
 use faultline::scanner;
 use faultline::service::{self, Config, Input, Rules, Shutdown, Stages};
@@ -77,7 +78,7 @@ pub fn config(brokers: &str) -> Config {
         outputs: vec![topic("alerts", 1)],
         policy: Policy::to_all(["alerts"]),
         silences: None,
-        scanner: scanner::Options { cluster: "test".into(), limits, prefilter: true },
+        scanner: scanner::Options { cluster: "test".into(), limits, prefilter: true, redactor: Redactor::standard() },
         scan_threads: 1,
         correlator: faultline::correlator::Options::default(),
         limits: service::Limits {

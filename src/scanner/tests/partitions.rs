@@ -3,6 +3,7 @@
 use super::RULES;
 use crate::decode::{Format, Input};
 use crate::record::Expect;
+use crate::redaction::Redactor;
 use crate::ruleset::RuleSet;
 use crate::scanner::*;
 
@@ -11,7 +12,10 @@ fn matcher() -> Matcher {
 }
 
 fn scanner() -> Scanner {
-    Scanner::new(Options { cluster: "c".into(), limits: Limits::default(), prefilter: true }, "test".into())
+    Scanner::new(
+        Options { cluster: "c".into(), limits: Limits::default(), prefilter: true, redactor: Redactor::standard() },
+        "test".into(),
+    )
 }
 
 fn assign(scanner: &mut Scanner, partition: i32) -> Slot {

@@ -52,6 +52,7 @@ pub fn guarded<S, T>(
 
 #[cfg(test)]
 mod tests {
+    use crate::redaction::Redactor;
     use std::sync::Arc;
 
     use super::*;
@@ -69,7 +70,8 @@ mod tests {
     /// The reports of these lines, and what was rejected.
     fn scan(lines: &[String]) -> (Vec<Report>, Vec<Rejected>) {
         let matcher = Matcher::new(Arc::new(RuleSet::parse(bundled::RULES).unwrap()));
-        let options = Options { cluster: "c".into(), limits: Limits::default(), prefilter: true };
+        let options =
+            Options { cluster: "c".into(), limits: Limits::default(), prefilter: true, redactor: Redactor::standard() };
         let mut scanner = Scanner::new(options, "test".into());
         let slot =
             scanner.assign(Partition { topic: "t".into(), partition: 0 }, Input::new(Format::Auto, Expect::Logs));

@@ -1,0 +1,62 @@
+//! Credentials in HTTP headers, however they are printed: as sent, as JSON, as a map of Go or Python.
+
+use std::ops::Range;
+
+use regex::Captures;
+
+use super::keyed::{self, Extent};
+
+pub const AUTHORIZATION: &str =
+    r#"(?i-u:authorization)(?:\\*["'`])?[ \t]*(?::|=>|=|%3[AaDd]|,)[ \t]*(?P<before>\[?\\*["'`]?\[?\\*["'`]?)"#;
+pub const SCHEME: &str = r"(?i-u:\b(?:bearer|basic)[ \t]+)(?P<secret>[A-Za-z0-9._~+/=-]{4,})";
+pub const COOKIE: &str = r#"(?i-u:\b(?:set-)?cookie)(?:\\*["'`])?[ \t]*(?::|=>|=)[ \t]*\[?\\*["'`]?"#;
+
+/// Schemes that one word follows.
+const SCHEMES: [&str; 9] =
+    ["basic", "bearer", "token", "negotiate", "ntlm", "apikey", "api-key", "sharedkey", "splunk"];
+/// Schemes that a list of `name="value"` follows.
+const LISTS: [&str; 6] = ["digest", "oauth", "hawk", "signature", "aws4-hmac-sha256", "sharedaccesssignature"];
+/// A word of so many letters without a digit may be prose.
+const PROSE_BYTES: usize = 24;
+
+/// What follows the name of the scheme.
+pub fn authorization(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
+    let start = captures.get_match().end();
+    let rest = &text[start..];
+    let word = &rest[..rest.find([' ', '\t']).unwrap_or(rest.len())];
+    let is_one_of = |known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let behind = || start + word.len() + rest[word.len()..].bytes().take_while(|byte| b" \t".contains(byte)).count();
+    let secret = if is_one_of(&LISTS) {
+        let from = behind();
+        from..from + text[from..].find('\n').unwrap_or(text.len() - from)
+    } else {
+        let from = if is_one_of(&SCHEMES) { behind() } else { start };
+        from..keyed::unquoted_end(text, from)
+    };
+    let value = &text[secret.clone()];
+    (!keyed::is_placeholder(value) && !keyed::is_prose(value)).then_some(secret)
+}
+
+/// `Bearer` or `Basic` and what cannot be the next word of a sentence.
+pub fn scheme(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
+    let secret = captures.name("secret")?;
+    let value = secret.as_str();
+    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(|byte| is(byte));
+    let is_mixed = value.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
+    let is_one = has(u8::is_ascii_digit) || is_mixed || has(|byte| *byte == b'=') || value.len() >= PROSE_BYTES;
+    let _ = text;
+    is_one.then(|| secret.range())
+}
+
+/// All cookies to the end of the line, or of the quotes.
+pub fn cookie(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
+    let found = captures.get_match();
+    let value = match keyed::extent(text, found.end(), found.as_str()) {
+        Extent::Quoted(range) => range,
+        Extent::Open => {
+            let rest = &text[found.end()..];
+            found.end()..found.end() + rest.find(['\n', '"', '\'']).unwrap_or(rest.len())
+        }
+    };
+    text[value.clone()].contains('=').then_some(value)
+}
