@@ -159,7 +159,7 @@ fn anchors(records: &[ScenarioRecord], teddy: &packed::Searcher) -> u64 {
 }
 
 fn scanner(prefilter: bool) -> Scanner {
-    let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter };
+    let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter, redactor: Redactor::standard() };
     let mut scanner = Scanner::new(options, "bench".into());
     scanner.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
     scanner

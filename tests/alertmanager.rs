@@ -39,7 +39,7 @@ impl Alertmanager {
         };
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
-            "route: {{receiver: test, group_by: [cluster], group_wait: 1s, group_interval: 1s, repeat_interval: 1h}}\n\
+            "route: {{receiver: test, group_by: [cluster], group_wait: 4s, group_interval: 1s, repeat_interval: 1h}}\n\
              receivers:\n- name: test\n  webhook_configs: [{{url: '{}', send_resolved: true}}]\n",
             notified.url("/notified")
         );

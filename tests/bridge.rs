@@ -443,7 +443,6 @@ fn alert(suspect: &str, number: usize, status: &str, severity: &str, superseded_
 }
 
 #[test]
-#[ignore = "until format::pagerduty writes for PagerDuty"]
 fn faultlines_own_alerts_page_once_for_a_fault_that_turns_out_wider() {
     let (_mock, brokers) = mock();
     let receiver = Receiver::start(Reply::accepted(), []);
