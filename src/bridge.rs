@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::courier;
 use crate::http;
@@ -52,6 +52,8 @@ pub struct Config {
     pub stuck_after: Duration,
     /// Where `/metrics`, `/healthz` and `/readyz` are; `None`: nowhere.
     pub http_listen: Option<SocketAddr>,
+    /// Whether a bridge that cannot listen there is not to run.
+    pub http_required: bool,
     /// Whether the process's signals are heard.
     pub signals: bool,
     /// For the jitter of waits.
@@ -107,7 +109,14 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
 /// As for [`run`].
 pub fn run_with(config: Config, shutdown: Shutdown, metrics: Arc<Metrics>) -> Result<(), Error> {
     let poster = Poster::new(&config.post)?;
-    let listener = config.http_listen.map(http::bind).transpose().map_err(Error::new)?;
+    let listener = match config.http_listen.map(http::bind).transpose() {
+        Ok(listener) => listener,
+        Err(error) if config.http_required => return Err(Error::new(error)),
+        Err(error) => {
+            warn!("{error}; going on without");
+            None
+        }
+    };
     let link = Link::new(&config.connection.brokers);
     let shared = Arc::new(Shared { shutdown: shutdown.clone(), metrics, link, vitals: Vitals::new("bridge"), config });
     let runtime = tokio::runtime::Builder::new_multi_thread()

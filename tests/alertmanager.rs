@@ -124,6 +124,7 @@ fn config(brokers: &str, alertmanager: SocketAddr) -> Config {
         shutdown_timeout: Duration::from_secs(10),
         stuck_after: Duration::from_secs(60),
         http_listen: None,
+        http_required: true,
         signals: false,
         seed: 1,
     }

@@ -59,6 +59,7 @@ fn config(brokers: &str, target: Target, url: &str) -> Config {
         shutdown_timeout: Duration::from_secs(10),
         stuck_after: Duration::from_secs(60),
         http_listen: None,
+        http_required: true,
         signals: false,
         seed: 1,
     }
@@ -249,8 +250,10 @@ fn a_wrong_key_pauses_and_loses_nothing() {
     let mut config = config(&brokers, Target::PagerDuty, &receiver.url("/"));
     let http = format!("127.0.0.1:{}", support::free_port()).parse().unwrap();
     config.http_listen = Some(http);
-    let running = Running::start(config);
+    let running = Running::start(config.clone());
     eventually("it is ready", || (support::get(http, "/readyz")?.0 == 200).then_some(()));
+    let second = bridge::run(config, Shutdown::default()).unwrap_err();
+    assert!(second.to_string().contains("http.listen"), "{second}");
     produce(&brokers, "alerts", [event("a", 0, "trigger"), event("b", 1, "trigger")]);
     receiver.wait_for(6);
     let (status, why) = support::get(http, "/readyz").unwrap();

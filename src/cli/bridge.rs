@@ -14,7 +14,7 @@ use crate::bridge::{self, Config, PostOptions};
 use crate::courier::{Backoff, Limits, Options, Target};
 use crate::format::{Format, Writer};
 use crate::service::Shutdown;
-use crate::settings::{Bridge, Rate, Settings};
+use crate::settings::{Bridge, Http, Rate, Settings};
 
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
@@ -73,8 +73,9 @@ fn target() -> impl TypedValueParser<Value = Target> {
 pub fn run(arguments: &BridgeArguments) -> Result<(), Failure> {
     let mut settings = settings(&arguments.config, &[])?;
     settings.kafka.read_secrets().map_err(Failure::usage)?;
-    if let Some(url) = &arguments.url {
-        settings.bridge.url.value = Some(url.clone());
+    if arguments.url.is_some() {
+        // Not read for nothing.
+        settings.bridge.url.file = None;
     }
     settings.bridge.read_secrets().map_err(Failure::usage)?;
     let config = config(arguments, &settings).map_err(Failure::usage)?;
@@ -85,7 +86,7 @@ pub fn run(arguments: &BridgeArguments) -> Result<(), Failure> {
 
 fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Config> {
     let (to, bridge) = (arguments.to, &settings.bridge);
-    let url = match (&bridge.url.value, to) {
+    let url = match (arguments.url.as_ref().or(bridge.url.value.as_ref()), to) {
         (Some(url), _) => url.clone(),
         (None, Target::PagerDuty) => PAGERDUTY.to_owned(),
         (None, _) => return Err(anyhow!("where to? Give --url, FAULTLINE_BRIDGE__URL or bridge.url_file")),
@@ -114,6 +115,8 @@ fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Co
         shutdown_timeout: settings.shutdown_timeout,
         stuck_after: STUCK_AFTER,
         http_listen: settings.http.listen,
+        // The default is `faultline run`'s too, perhaps on this very host.
+        http_required: settings.http != Http::default(),
         signals: true,
         seed: u64::from(std::process::id()),
     })
