@@ -14,7 +14,7 @@ use crate::bridge::{self, Config, PostOptions};
 use crate::courier::{Backoff, Limits, Options, Target};
 use crate::format::{Format, Writer};
 use crate::service::Shutdown;
-use crate::settings::{Bridge, Http, Rate, Settings};
+use crate::settings::{Bridge, Http, Output, Rate, Settings};
 
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
@@ -53,7 +53,8 @@ pub struct BridgeArguments {
     /// Where to; for alertmanager the base, to which /api/v2/alerts is added [default: bridge.url, or PagerDuty's]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Topic to read [default: that of the first output]
+    /// Topic to read [default: that of the output in the receiver's format,
+    /// else of the first in faultline's]
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
     /// Consumer group [default: kafka.group_id, -bridge- and the receiver]
@@ -93,8 +94,8 @@ fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Co
     };
     let authorities = arguments.ca_file.as_ref().or(bridge.ca_file.as_ref());
     let instance = format!("faultline-bridge-{}", std::process::id());
-    let first = settings.outputs.first().map(|output| output.topic.clone());
-    let alerts = arguments.topic.clone().or(first).ok_or_else(|| anyhow!("which topic? Give --topic"))?;
+    let alerts = arguments.topic.clone().or(topic_for(to, &settings.outputs));
+    let alerts = alerts.ok_or_else(|| anyhow!("which topic? Give --topic"))?;
     let group = arguments.group.clone();
     Ok(Config {
         connection: connection(settings, &instance),
@@ -122,15 +123,25 @@ fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Co
     })
 }
 
-fn courier(to: Target, settings: &Settings) -> Options {
-    let bridge = &settings.bridge;
-    let format = match to {
+/// The output that is meant for the receiver, else the first that any receiver can be served from.
+fn topic_for(to: Target, outputs: &[Output]) -> Option<String> {
+    let of = |format: Format| outputs.iter().find(|output| output.format == format);
+    let output = of(format_of(to)).or_else(|| of(Format::Faultline)).or(outputs.first());
+    output.map(|output| output.topic.clone())
+}
+
+fn format_of(to: Target) -> Format {
+    match to {
         Target::Alertmanager => Format::Alertmanager,
         Target::PagerDuty => Format::PagerDuty,
         Target::Slack => Format::Slack,
         Target::Webhook => Format::Faultline,
-    };
-    let defaults = Options::new(to, Writer { format, routing_key: bridge.routing_key.value.clone() });
+    }
+}
+
+fn courier(to: Target, settings: &Settings) -> Options {
+    let bridge = &settings.bridge;
+    let defaults = Options::new(to, Writer { format: format_of(to), routing_key: bridge.routing_key.value.clone() });
     let renotify = settings.correlator.alerts.renotify;
     Options {
         channel: bridge.channel.clone().filter(|_| to == Target::Slack),
@@ -183,6 +194,11 @@ mod tests {
         assert_eq!((config.topic.as_str(), config.group_id.as_str()), ("t", "g"));
         assert_eq!((config.courier.spacing, config.courier.channel.as_deref()), (Duration::from_secs(2), Some("#ops")));
         assert_eq!(config.courier.firing_hold, Duration::from_secs(10 * 3600));
+        let outputs = "outputs: [{topic: a}, {topic: b, format: slack}, {topic: c, format: alertmanager}]";
+        let topic = |line: &str| configured(line, outputs).unwrap().topic;
+        assert_eq!(topic("bridge --to pagerduty"), "a");
+        assert_eq!(topic("bridge --to slack --url https://h"), "b");
+        assert_eq!(topic("bridge --to alertmanager --url http://h"), "c");
         let error = configured("bridge --to webhook", "").unwrap_err();
         assert!(error.to_string().starts_with("where to?"), "{error}");
     }
