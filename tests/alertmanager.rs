@@ -13,12 +13,13 @@ use faultline::alert::{SCHEMA, Status};
 use faultline::bridge::{self, Config, PostOptions};
 use faultline::courier::{Options, Target};
 use faultline::format::{Format, Writer};
-use faultline::service::Shutdown;
+use faultline::service::{Shutdown, Stages};
 use faultline::signature::Severity;
 use faultline::time::Timestamp;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Value, json};
+use support::founding;
 use support::receiver::{Receiver, Reply};
 use support::{Put, committed, eventually, free_port, get, produce, read_until, topic};
 use tempfile::TempDir;
@@ -283,4 +284,38 @@ fn faultlines_own_alerts_fire_change_and_end() {
             (last.0 == "resolved").then_some(())
         });
     });
+}
+
+/// The whole way: log lines in Kafka, the service, an output in Alertmanager's format, the bridge.
+#[test]
+fn log_lines_become_an_alert_that_stays_while_it_is_reminded_of() {
+    let notified = Receiver::start(Reply::status(200, ""), []);
+    let Some(alertmanager) = Alertmanager::start(&notified) else { return };
+    let (mock, brokers) = mock();
+    mock.create_topic("kube-events", 1, 1).expect("a topic");
+    for name in ["container-logs", "faultline.reports", "faultline.state"] {
+        mock.create_topic(name, 2, 1).expect("a topic");
+    }
+    let mut service = support::config(&brokers);
+    service.policy.outputs[0].writer.format = Format::Alertmanager;
+    service.policy.forget_after = Duration::from_secs(240);
+    // Event time runs on at the clock's pace once nothing comes any more.
+    service.correlator.alerts.remind_every = Some(Duration::from_secs(5));
+    let start_ms = time(-240).as_millis();
+    produce(&brokers, "kube-events", founding::events(start_ms));
+    produce(&brokers, "container-logs", founding::logs(start_ms));
+    let running = support::Running::start(service, founding::rules(), Stages::ALL, false);
+    bridged(&brokers, alertmanager.address, || {
+        let shown = || alertmanager.alerts().into_iter().find(|alert| alert["labels"]["node"] == founding::NODE);
+        let first = eventually("the node's alert shows", shown);
+        assert_eq!(
+            (&first["labels"]["severity"], &first["labels"]["alertname"]),
+            (&json!("critical"), &json!("FaultlineNode"))
+        );
+        let ends_at = |alert: &Value| Timestamp::parse_rfc3339(alert["endsAt"].as_str().unwrap()).unwrap();
+        assert!(ends_at(&first) > time(60), "{first}");
+        eventually("it is reminded of", || (ends_at(&shown()?) > ends_at(&first)).then_some(()));
+        assert_eq!(alertmanager.alerts().len(), 1, "under the same labels");
+    });
+    running.stop().unwrap();
 }
