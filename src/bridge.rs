@@ -1,6 +1,6 @@
 //! `faultline bridge`: carries alerts from a topic to a receiver behind HTTP.
 //!
-//! One plain thread reads, asks the [`courier`](crate::courier) what to do, makes the requests and commits; HTTP for
+//! One plain thread reads, asks the [`courier`] what to do, makes the requests and commits; HTTP for
 //! metrics and health, and signals, beside it. All that decides is the courier's.
 
 use std::fmt;

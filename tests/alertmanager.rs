@@ -171,6 +171,13 @@ fn notifications(receiver: &Receiver) -> Vec<(String, Vec<String>)> {
     read.collect()
 }
 
+/// Waits for a notification. One alert of a group may come before the others: Alertmanager does not wait with what began
+/// longer ago than its group_wait.
+fn is_told(receiver: &Receiver, status: &str, nodes: &[&str]) {
+    let expected = (status.to_owned(), nodes.iter().map(|node| (*node).to_owned()).collect::<Vec<_>>());
+    eventually(&format!("{expected:?}"), || notifications(receiver).contains(&expected).then_some(()));
+}
+
 /// As an output of format alertmanager writes it.
 fn own(node: &str, ends_at: Timestamp) -> Put {
     let alert = json!([{
@@ -194,19 +201,14 @@ fn alerts_in_its_own_format_fire_are_grouped_and_end() {
         let groups = alertmanager.ask("/api/v2/alerts/groups");
         assert_eq!((groups.len(), groups[0]["alerts"].as_array().unwrap().len()), (1, 2), "{groups:?}");
         assert_eq!(groups[0]["labels"], json!({"cluster": "prod"}));
-        notified.wait_for(1);
-        let both = vec!["node-a firing".to_owned(), "node-b firing".to_owned()];
-        assert_eq!(notifications(&notified), [("firing".to_owned(), both)]);
+        is_told(&notified, "firing", &["node-a firing", "node-b firing"]);
 
         produce(&brokers, "alerts", [own("node-a", time(-1))]);
-        notified.wait_for(2);
-        let one = vec!["node-a resolved".to_owned(), "node-b firing".to_owned()];
-        assert_eq!(notifications(&notified)[1], ("firing".to_owned(), one));
+        is_told(&notified, "firing", &["node-a resolved", "node-b firing"]);
         assert_eq!(alertmanager.nodes(), ["node-b"]);
 
         produce(&brokers, "alerts", [own("node-b", time(-1))]);
-        notified.wait_for(3);
-        assert_eq!(notifications(&notified)[2], ("resolved".to_owned(), vec!["node-b resolved".to_owned()]));
+        is_told(&notified, "resolved", &["node-b resolved"]);
         assert!(alertmanager.nodes().is_empty());
         settled(&brokers, 4);
     });
@@ -263,8 +265,7 @@ fn faultlines_own_alerts_fire_change_and_end() {
     let (_mock, brokers) = mock();
     bridged(&brokers, alertmanager.address, || {
         produce(&brokers, "alerts", [faultlines("node-a", 1, Status::Firing, Severity::Warning)]);
-        notified.wait_for(1);
-        assert_eq!(notifications(&notified)[0], ("firing".to_owned(), vec!["node-a firing".to_owned()]));
+        is_told(&notified, "firing", &["node-a firing"]);
         let shown = alertmanager.alerts();
         assert_eq!((shown.len(), &shown[0]["labels"]["severity"]), (1, &json!("warning")));
         let ends_at = Timestamp::parse_rfc3339(shown[0]["endsAt"].as_str().unwrap()).unwrap();

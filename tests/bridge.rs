@@ -280,7 +280,9 @@ fn slack_says_in_its_body_how_it_went() {
     config.post.token = Some("xoxb-t0ken".to_owned());
     config.courier.channel = Some("#ops".to_owned());
     let running = Running::start(config);
-    produce(&brokers, "alerts", [Put::value(r#"{"blocks":[{}]}"#), Put::value(r#"{"text":"x","channel":"C1"}"#)]);
+    produce(&brokers, "alerts", [Put::value(r#"{"blocks":[{}]}"#)]);
+    settled(&brokers, 1);
+    produce(&brokers, "alerts", [Put::value(r#"{"text":"x","channel":"C1"}"#)]);
     settled(&brokers, 2);
     let requests = receiver.requests();
     let channels: Vec<_> = requests.iter().map(|request| request.json()["channel"].clone()).collect();

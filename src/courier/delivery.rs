@@ -94,7 +94,6 @@ impl Courier {
         for item in &items {
             if let Some(entry) = self.lines.head_at(&item.key, &item.place) {
                 entry.in_flight = true;
-                entry.first_tried.get_or_insert(now.elapsed);
             }
         }
         let id = id.filter(|_| items.len() == 1);
@@ -165,11 +164,11 @@ impl Courier {
             }
             Verdict::Retry { after, reached, .. } => self.retry(items, *after, *reached, now),
             Verdict::Pause { .. } => {
-                items.iter().for_each(|item| self.back_in_line(item, false));
+                items.iter().for_each(|item| self.back_in_line(item, false, now.elapsed));
                 Outcome::Paused(self.pace.failed(now.elapsed, None, &mut self.rng))
             }
             Verdict::Refused { .. } if items.len() > 1 => {
-                items.iter().for_each(|item| self.try_alone(item));
+                items.iter().for_each(|item| self.try_alone(item, now.elapsed));
                 Outcome::Retrying(Duration::ZERO)
             }
             Verdict::Refused { .. } => self.refuse(&items, false),
@@ -185,7 +184,7 @@ impl Courier {
             return self.refuse(&items, true);
         }
         for item in &items {
-            self.back_in_line(item, reached);
+            self.back_in_line(item, reached, now.elapsed);
             let Some(line) = self.lines.get_mut(&item.key) else { continue };
             let Some(head) = line.head_mut().filter(|head| head.parcel.place == item.place) else { continue };
             head.attempts = head.attempts.saturating_add(1);
@@ -197,17 +196,20 @@ impl Courier {
         Outcome::Retrying(self.pace.failed(now.elapsed, after, &mut self.rng))
     }
 
-    /// It has failed for too long while others were delivered: it is to blame, not the receiver.
+    /// It has failed for too long while others were delivered: it is to blame, not the receiver. An outage is held against
+    /// nobody, nor is the time for which a key was wrong.
     fn is_hopeless(&mut self, item: &Item, now: Duration) -> bool {
-        let tried = self.lines.head_at(&item.key, &item.place).and_then(|entry| entry.first_tried);
-        tried.is_some_and(|tried| {
-            now.saturating_sub(tried) >= self.options.retry_for && self.pace.has_delivered_since(tried)
-        })
+        let Some(entry) = self.lines.head_at(&item.key, &item.place) else { return false };
+        if let Some(before) = entry.last_failed.filter(|before| self.pace.has_delivered_since(*before)) {
+            entry.to_blame += now.saturating_sub(before);
+        }
+        entry.to_blame >= self.options.retry_for
     }
 
-    fn back_in_line(&mut self, item: &Item, may_be_known: bool) {
+    fn back_in_line(&mut self, item: &Item, may_be_known: bool, now: Duration) {
         if let Some(entry) = self.lines.head_at(&item.key, &item.place) {
             entry.in_flight = false;
+            entry.last_failed = Some(now);
             entry.uncertain |= may_be_known;
             if may_be_known {
                 entry.perhaps = item.knows.open();
@@ -215,9 +217,9 @@ impl Courier {
         }
     }
 
-    fn try_alone(&mut self, item: &Item) {
+    fn try_alone(&mut self, item: &Item, now: Duration) {
         // Alertmanager takes what is valid out of a request that it refuses.
-        self.back_in_line(item, true);
+        self.back_in_line(item, true, now);
         if let Some(entry) = self.lines.head_at(&item.key, &item.place) {
             entry.alone = true;
         }

@@ -29,9 +29,11 @@ pub struct Entry {
     turn: u64,
     arrival: Duration,
     pub in_flight: bool,
-    /// Attempts that failed, and when the first was made.
+    /// Attempts that failed, and when the last one did.
     pub attempts: u32,
-    pub first_tried: Option<Duration>,
+    pub last_failed: Option<Duration>,
+    /// How long it has failed while others were delivered.
+    pub to_blame: Duration,
     /// Whether the receiver may know it, or one that it replaced, although nobody said so.
     pub uncertain: bool,
     /// What receivers know if they do.
@@ -84,7 +86,7 @@ impl Entry {
 
     /// Nobody has tried to deliver it.
     pub fn is_untouched(&self) -> bool {
-        !self.in_flight && self.first_tried.is_none() && self.sent == 0
+        !self.in_flight && self.last_failed.is_none() && self.sent == 0
     }
 }
 
@@ -160,7 +162,8 @@ impl Lines {
             parcel,
             in_flight: false,
             attempts: 0,
-            first_tried: None,
+            last_failed: None,
+            to_blame: Duration::ZERO,
             perhaps: None,
             sent: 0,
             alone: false,
@@ -168,16 +171,17 @@ impl Lines {
         Arrival::Waits { settled, perhaps: replaced.and_then(|replaced| replaced.perhaps) }
     }
 
-    /// The keys whose turn it is, in order.
+    /// The keys whose turn it is, in order. What failed comes after what did not, or one that always fails would be tried
+    /// before all others whenever the receiver may be asked again.
     pub fn ready(&self, now: Duration) -> Vec<&String> {
-        let mut ready: Vec<(u64, &String)> = self
+        let mut ready: Vec<(Option<Duration>, u64, &String)> = self
             .lines
             .iter()
             .filter(|(_, line)| line.is_ready(now))
-            .filter_map(|(key, line)| Some((line.head()?.turn, key)))
+            .filter_map(|(key, line)| line.head().map(|head| (head.last_failed, head.turn, key)))
             .collect();
         ready.sort_unstable();
-        ready.into_iter().map(|(_, key)| key).collect()
+        ready.into_iter().map(|(_, _, key)| key).collect()
     }
 
     /// When the first of those that are not ready will be.

@@ -167,7 +167,7 @@ fn one_that_fails_does_not_hold_up_the_others_and_is_given_up_in_the_end() {
     let (mut offset, mut given_up) = (1, None);
     for second in 0..5000 {
         let now = at(second * 1000);
-        if second % 100 == 0 {
+        if second % 10 == 0 {
             courier.accept(parcel(offset, "good", Firing), now);
             offset += 1;
         }
@@ -181,10 +181,34 @@ fn one_that_fails_does_not_hold_up_the_others_and_is_given_up_in_the_end() {
         }
         assert!(courier.waiting() <= 2, "at {second} s");
     }
-    assert!(given_up.is_some_and(|second| (3600..3700).contains(&second)), "{given_up:?}");
+    assert!(given_up.is_some_and(|second| (3600..3800).contains(&second)), "{given_up:?}");
     assert_eq!(courier.commits(), [(partition(0), 0)], "no further until the dead letter is acknowledged");
     courier.settle(&place(0));
     assert_eq!(courier.commits(), [(partition(0), offset)]);
+}
+
+#[test]
+fn an_outage_is_held_against_nobody() {
+    for during in [retry(true), Verdict::Pause { why: String::new() }] {
+        let options = Options { retry_for: Duration::from_secs(3600), ..options(Target::PagerDuty) };
+        let mut courier = courier(options);
+        courier.accept(parcel(0, "a", Firing), at(0));
+        for second in (0..10_000).step_by(100) {
+            send(&mut courier, at(second * 1000));
+            courier.answered(&during, at(second * 1000));
+        }
+        courier.accept(parcel(1, "b", Firing), at(10_100_000));
+        let mut delivered = 0;
+        for second in [10_100, 10_200, 10_300] {
+            while let Next::Send(shipment) = courier.next(at(second * 1000)) {
+                let verdict = if shipment.body.starts_with(b"a") { retry(true) } else { Verdict::Delivered };
+                let outcome = courier.answered(&verdict, at(second * 1000));
+                assert!(!matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
+                delivered += usize::from(outcome == Outcome::Delivered(1));
+            }
+        }
+        assert_eq!(delivered, 1);
+    }
 }
 
 #[test]
