@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use faultline::decode::{Format, Input};
 use faultline::record::Expect;
+use faultline::redaction::Redactor;
 use faultline::ruleset::RuleSet;
 use faultline::scanner::matcher::Matcher;
 use faultline::scanner::prefilter::Traffic;
@@ -159,7 +160,8 @@ fn anchors(records: &[ScenarioRecord], teddy: &packed::Searcher) -> u64 {
 }
 
 fn scanner(prefilter: bool) -> Scanner {
-    let options = Options { cluster: "default".into(), limits: Limits::default(), prefilter };
+    let options =
+        Options { cluster: "default".into(), limits: Limits::default(), prefilter, redactor: Redactor::standard() };
     let mut scanner = Scanner::new(options, "bench".into());
     scanner.assign(common::partition(), Input::new(Format::Auto, Expect::Logs));
     scanner

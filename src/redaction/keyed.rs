@@ -116,9 +116,13 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
         return (is_sql || is_option && !is_prose(value)).then_some(range);
     }
     if captures.name("long").is_some() {
-        return (value.len() >= MIN_LONG_BYTES && !value.contains(' ')).then_some(range);
+        return is_long(value).then_some(range);
     }
     if !is_strong && value.len() <= SMALL_NUMBER_BYTES && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if !is_strong && !is_quoted && (is_constant(value) || value.starts_with(':')) {
+        // A constant, or what belongs to a type of that name.
         return None;
     }
     let separator = captures.name("sep").map_or("", |separator| separator.as_str());
@@ -209,7 +213,7 @@ fn ends_field(behind: &str) -> bool {
     behind
         .chars()
         .next()
-        .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\' | ')' | ']' | '}' | ',' | ';'))
+        .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\' | ')' | ']' | '}' | ',' | ';' | ':'))
 }
 
 /// `name=` or `name:` follows.
@@ -221,7 +225,8 @@ fn begins_field(behind: &str) -> bool {
 
 /// What stands for a secret that is not there.
 pub fn is_placeholder(value: &str) -> bool {
-    let lower = value.trim_matches(['<', '>', '[', ']', '(', ')', '*']).to_ascii_lowercase();
+    let word = value.split("\\n").next().unwrap_or(value);
+    let lower = word.trim_matches(['<', '>', '[', ']', '(', ')', '*']).to_ascii_lowercase();
     let encloses = |open: &str, close| value.starts_with(open) && value.ends_with(close) && value.len() > open.len();
     lower.is_empty()
         || NO_SECRETS.contains(&&*lower)
@@ -258,6 +263,16 @@ pub fn is_prose(value: &str) -> bool {
     let word = value.trim_end_matches(['.', ',', ':', ';', '!', '?', ')']);
     let is_mixed = word.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
     word.len() <= PROSE_BYTES && !is_mixed && word.chars().all(|c| c.is_alphabetic() || matches!(c, '\'' | '’' | '-'))
+}
+
+/// A signature, and no word that speaks of one.
+fn is_long(value: &str) -> bool {
+    value.len() >= MIN_LONG_BYTES && !value.contains(' ') && value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// `PRODUCE`, as programs print what they enumerate.
+fn is_constant(value: &str) -> bool {
+    value.len() <= PROSE_BYTES && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 fn begins_sentence(value: &str) -> bool {
