@@ -43,7 +43,7 @@ pub fn authorization(text: &str, captures: &Captures<'_>) -> Option<Range<usize>
 pub fn scheme(_: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let secret = captures.name("secret")?;
     let value = secret.as_str();
-    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(|byte| is(byte));
+    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
     let is_mixed = value.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
     let is_one = has(u8::is_ascii_digit) || is_mixed || has(|byte| *byte == b'=') || value.len() >= PROSE_BYTES;
     is_one.then(|| secret.range())

@@ -186,7 +186,7 @@ fn quoted_len(text: &[u8], quote: u8, depth: usize) -> usize {
             return at;
         }
         let is_doubled = quote == b'\'' && backslashes == 0 && text.get(end + 1) == Some(&quote) && at > 0;
-        if (backslashes - depth) % (2 * (depth + 1)) == 0 && !is_doubled {
+        if (backslashes - depth).is_multiple_of(2 * (depth + 1)) && !is_doubled {
             return end - depth;
         }
         at = end + 1 + usize::from(is_doubled);
