@@ -193,9 +193,11 @@ impl Redactor {
             return Vec::new();
         }
         let markers: Vec<_> = kinds::markers(text).collect();
-        let within =
-            |range: &Range<usize>, marker: &Range<usize>| marker.start <= range.start && range.end <= marker.end;
-        found.retain(|found| !markers.iter().any(|marker| within(&found.range, marker)));
+        let within_one = |range: &Range<usize>| {
+            let before = markers.partition_point(|marker| marker.start <= range.start);
+            before > 0 && range.end <= markers[before - 1].end
+        };
+        found.retain(|found| !within_one(&found.range));
         found.sort_by_key(|found| found.range.start);
         let mut merged: Vec<Found> = Vec::with_capacity(found.len());
         for found in found {

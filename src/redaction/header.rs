@@ -16,6 +16,8 @@ const SCHEMES: [&str; 9] =
     ["basic", "bearer", "token", "negotiate", "ntlm", "apikey", "api-key", "sharedkey", "splunk"];
 /// Schemes that a list of `name="value"` follows.
 const LISTS: [&str; 6] = ["digest", "oauth", "hawk", "signature", "aws4-hmac-sha256", "sharedaccesssignature"];
+/// The name of a cookie is at most so long.
+const COOKIE_NAME_BYTES: usize = 128;
 /// A word of so many letters without a digit may be prose.
 const PROSE_BYTES: usize = 24;
 
@@ -38,19 +40,22 @@ pub fn authorization(text: &str, captures: &Captures<'_>) -> Option<Range<usize>
 }
 
 /// `Bearer` or `Basic` and what cannot be the next word of a sentence.
-pub fn scheme(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
+pub fn scheme(_: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let secret = captures.name("secret")?;
     let value = secret.as_str();
-    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(|byte| is(byte));
+    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
     let is_mixed = value.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
     let is_one = has(u8::is_ascii_digit) || is_mixed || has(|byte| *byte == b'=') || value.len() >= PROSE_BYTES;
-    let _ = text;
     is_one.then(|| secret.range())
 }
 
 /// All cookies to the end of the line, or of the quotes.
 pub fn cookie(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let found = captures.get_match();
+    // Looked for nearby, so that the work stays linear.
+    if !text.as_bytes()[found.end()..].iter().take(COOKIE_NAME_BYTES).any(|byte| *byte == b'=') {
+        return None;
+    }
     let value = match keyed::extent(text, found.end(), found.as_str()) {
         Extent::Quoted(range) => range,
         Extent::Open => {
@@ -58,5 +63,5 @@ pub fn cookie(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
             found.end()..found.end() + rest.find(['\n', '"', '\'']).unwrap_or(rest.len())
         }
     };
-    text[value.clone()].contains('=').then_some(value)
+    Some(value)
 }

@@ -28,8 +28,14 @@ pub const NAME: &str = concat!(
 
 /// Shorter ones by a name that is `long` are no secret.
 const MIN_LONG_BYTES: usize = 16;
+/// Shorter ones by a name that is `weak` are no secret.
+const MIN_WEAK_BYTES: usize = 4;
 /// Up to this length a value by a `weak` name is none if it is a number. Bytes.
 const SMALL_NUMBER_BYTES: usize = 5;
+/// What stands for a secret in braces is at most so long.
+const PLACEHOLDER_BYTES: usize = 64;
+/// An element's text is at most so long.
+const ELEMENT_BYTES: usize = 1 << 10;
 /// A name of the next field is at most so long. Bytes.
 const FIELD_NAME_BYTES: usize = 40;
 /// A word of letters up to this length is prose rather than a secret. Bytes.
@@ -97,9 +103,15 @@ pub enum Extent {
 pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let at = captures.get_match().end();
     if captures.name("element").is_some() {
-        let end = at + text[at..].find('<')?;
+        let near = &text[at..text.floor_char_boundary(at + ELEMENT_BYTES)];
+        let end = at + near.find('<')?;
         let is_element = text[end..].starts_with("</") && !text[at..end].trim().is_empty();
         return is_element.then_some(at..end);
+    }
+    // Its fields have names of their own. Before anything is measured: all that is turned down must be short, so that the
+    // work stays linear.
+    if ["{\"", "{\\", "{'", "map["].iter().any(|open| text[at..].starts_with(open)) {
+        return None;
     }
     let is_strong = captures.name("strong").is_some();
     let (range, is_quoted) = match extent(text, at, "") {
@@ -116,9 +128,14 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
         return (is_sql || is_option && !is_prose(value)).then_some(range);
     }
     if captures.name("long").is_some() {
-        return (value.len() >= MIN_LONG_BYTES && !value.contains(' ')).then_some(range);
+        return is_long(value).then_some(range);
     }
-    if !is_strong && value.len() <= SMALL_NUMBER_BYTES && value.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_strong && (value.len() < MIN_WEAK_BYTES || is_number && value.len() <= SMALL_NUMBER_BYTES) {
+        return None;
+    }
+    if !is_strong && !is_quoted && (is_constant(value) || value.starts_with(':')) {
+        // A constant, or what belongs to a type of that name.
         return None;
     }
     let separator = captures.name("sep").map_or("", |separator| separator.as_str());
@@ -169,7 +186,7 @@ fn quoted_len(text: &[u8], quote: u8, depth: usize) -> usize {
             return at;
         }
         let is_doubled = quote == b'\'' && backslashes == 0 && text.get(end + 1) == Some(&quote) && at > 0;
-        if (backslashes - depth) % (2 * (depth + 1)) == 0 && !is_doubled {
+        if (backslashes - depth).is_multiple_of(2 * (depth + 1)) && !is_doubled {
             return end - depth;
         }
         at = end + 1 + usize::from(is_doubled);
@@ -186,7 +203,7 @@ pub fn unquoted_end(text: &str, at: usize) -> usize {
             c if c.is_whitespace() => true,
             '"' | '\'' | '`' => !behind.starts_with(|c: char| c.is_alphanumeric()),
             ',' | ';' | '&' | '|' => ends_field(behind) || begins_field(behind),
-            ')' | ']' | '}' | '>' => ends_field(behind),
+            ')' | ']' | '}' | '>' => ends_field(behind) && !rest[..offset].contains(opening(c)),
             '<' => behind.starts_with('/'),
             '%' => behind.starts_with("26") || behind.starts_with("22"),
             _ => false,
@@ -209,7 +226,16 @@ fn ends_field(behind: &str) -> bool {
     behind
         .chars()
         .next()
-        .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\' | ')' | ']' | '}' | ',' | ';'))
+        .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\' | ')' | ']' | '}' | ',' | ';' | ':'))
+}
+
+fn opening(closing: char) -> char {
+    match closing {
+        ')' => '(',
+        ']' => '[',
+        '}' => '{',
+        _ => '<',
+    }
 }
 
 /// `name=` or `name:` follows.
@@ -221,8 +247,10 @@ fn begins_field(behind: &str) -> bool {
 
 /// What stands for a secret that is not there.
 pub fn is_placeholder(value: &str) -> bool {
-    let lower = value.trim_matches(['<', '>', '[', ']', '(', ')', '*']).to_ascii_lowercase();
-    let encloses = |open: &str, close| value.starts_with(open) && value.ends_with(close) && value.len() > open.len();
+    let word = value.split("\\n").next().unwrap_or(value);
+    let lower = word.trim_matches(['<', '>', '[', ']', '(', ')', '*']).to_ascii_lowercase();
+    let is_short = value.len() <= PLACEHOLDER_BYTES;
+    let encloses = |open: &str, close| is_short && value.starts_with(open) && value.ends_with(close);
     lower.is_empty()
         || NO_SECRETS.contains(&&*lower)
         || lower.starts_with("redacted:")
@@ -231,7 +259,6 @@ pub fn is_placeholder(value: &str) -> bool {
         || encloses("$(", ')')
         || encloses("{{", '}')
         || encloses("<", '>')
-        || ["{\"", "{\\", "{'", "map["].iter().any(|open| value.starts_with(open))
         || value.chars().all(|c| matches!(c, '*' | 'x' | 'X' | '.' | '•' | '#' | '-' | '_' | '?'))
 }
 
@@ -258,6 +285,17 @@ pub fn is_prose(value: &str) -> bool {
     let word = value.trim_end_matches(['.', ',', ':', ';', '!', '?', ')']);
     let is_mixed = word.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
     word.len() <= PROSE_BYTES && !is_mixed && word.chars().all(|c| c.is_alphabetic() || matches!(c, '\'' | '’' | '-'))
+}
+
+/// A signature, and no word that speaks of one.
+fn is_long(value: &str) -> bool {
+    value.len() > PLACEHOLDER_BYTES
+        || value.len() >= MIN_LONG_BYTES && !value.contains(' ') && value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// `PRODUCE`, as programs print what they enumerate.
+fn is_constant(value: &str) -> bool {
+    value.len() <= PROSE_BYTES && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 fn begins_sentence(value: &str) -> bool {

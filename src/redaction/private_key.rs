@@ -18,7 +18,7 @@ const MIN_KEY_BYTES: usize = 16;
 static BODY: LazyLock<Regex> = LazyLock::new(|| {
     let line = r#"[\s"'+,]|\\+[nrt"']|[A-Za-z0-9+/=_-]{16,}|(?:Proc-Type|DEK-Info|Version|Comment): ?[^\n\\]*"#;
     // A constant, and tested.
-    Regex::new(&format!("^(?:{line})*[A-Za-z0-9+/=]*")).expect("a valid regex")
+    Regex::new(&format!("^(?:{line})*")).expect("a valid regex")
 });
 
 /// The key behind its first line, with the last one; without a last one, as far as it looks like a key.
@@ -29,11 +29,23 @@ pub fn from_begin(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let rest = &rest[..rest.find("-----BEGIN").unwrap_or(rest.len())];
     let body = match rest.find("-----END") {
         Some(end) => end,
-        None => BODY.find(rest).map_or(0, |body| body.end()),
+        None => body(rest),
     };
     let letters = rest[..body].bytes().filter(u8::is_ascii_alphanumeric).count();
     let body = rest[..body].trim_end_matches(['"', '\'', '\\', ',', ' ', '\n']).len();
     (letters >= MIN_KEY_BYTES).then(|| begin.end()..begin.end() + body)
+}
+
+/// How far text looks like lines of a key; the last one may be short.
+fn body(text: &str) -> usize {
+    let end = BODY.find(text).map_or(0, |body| body.end());
+    let is_line = ["\n", "\\n", "\\r"].iter().any(|line_break| text[..end].ends_with(line_break));
+    let rest = text[end..].bytes();
+    end + if is_line {
+        rest.take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)).count()
+    } else {
+        0
+    }
 }
 
 /// Kubernetes' secrets and kubeconfigs hold keys so.

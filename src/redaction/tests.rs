@@ -1,5 +1,9 @@
 //! What is a secret and what is not, as a table; fakes are put together here, so that nobody takes them for real ones.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 
 /// Letters and digits as a real secret has them.
@@ -98,4 +102,183 @@ fn values_are_known_by_their_names() {
             assert_eq!(redact(&text.replace('§', secret)), expected, "{text} {secret}");
         }
     }
+}
+
+#[test]
+fn users_hosts_and_names_stay() {
+    let cases = [
+        ("postgres://app:§@db.prod:5432/x", "postgres://app:[redacted]@db.prod:5432/x"),
+        ("redis://:§@cache", "redis://:[redacted]@cache"),
+        ("amqp://u:a@§@mq/%2F", "amqp://u:[redacted]@mq/%2F"),
+        ("mysql://u:a/§@h/db", "mysql://u:[redacted]@h/db"),
+        (r#"{"url":"https:\/\/u:§@h\/"}"#, r#"{"url":"https:\/\/u:[redacted]@h\/"}"#),
+        ("https://§@sentry.example.com/4", "https://[redacted]@sentry.example.com/4"),
+        ("Authorization: Basic §==", "Authorization: Basic [redacted]"),
+        (r#"{"Authorization":["Bearer §"]}"#, r#"{"Authorization":["Bearer [redacted]"]}"#),
+        (r#"{\"authorization\":\"Bearer §\",\"a\":1}"#, r#"{\"authorization\":\"Bearer [redacted]\",\"a\":1}"#),
+        ("map[Authorization:[Bearer §] Accept:[a]]", "map[Authorization:[Bearer [redacted]] Accept:[a]]"),
+        ("authorization: §", "authorization: [redacted]"),
+        ("Authorization: Digest username=\"u\", response=\"§\"\nx", "Authorization: Digest [redacted]\nx"),
+        ("Cookie: a=§; b=§\nHost: x", "Cookie: [redacted]\nHost: x"),
+        ("https://hooks.slack.com/services/T0/B0/§", "https://hooks.slack.com/services/[redacted:slack-webhook]"),
+        (r#"password="a\"§" x"#, r#"password="[redacted]" x"#),
+        (r#"{\"password\":\"a\\\"§\",\"x\":1}"#, r#"{\"password\":\"[redacted]\",\"x\":1}"#),
+        ("password='it''s §' x", "password='[redacted]' x"),
+        ("\u{1b}[31mpass\u{1b}[1mword=hunter\u{1b}[0m§", "password=[redacted]"),
+        (r"\u001b[31mpassword\u001b[0m=§", "password=[redacted]"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(redact(&text.replace('§', &letters(24))), expected, "{text}");
+    }
+}
+
+#[test]
+fn private_keys_go_whole_or_cut() {
+    let body = format!("{}\n{}\n{}", letters(64), letters(64), letters(20));
+    let (begin, end) =
+        (format!("-----BEGIN RSA PRIV{}ATE KEY-----", ""), format!("-----END RSA PRIV{}ATE KEY-----", ""));
+    let shown = format!("{begin}[redacted:private-key]");
+    for (text, expected) in [
+        (format!("a {begin}\n{body}\n{end} b"), format!("a {shown}{end} b")),
+        (format!("a {begin}\n{body}"), format!("a {shown}")),
+        (format!("a {begin}\n{body} failed"), format!("a {shown} failed")),
+        (
+            format!("{{\"k\":\"{begin}\n{body}\n{end}\n\"}}").replace('\n', "\\n"),
+            format!("{{\"k\":\"{shown}{end}\\n\"}}"),
+        ),
+        (format!("{body}\n{end} b"), format!("[redacted:private-key]{end} b")),
+        (format!("no `{begin}` in file /etc/x of 20 bytes"), format!("no `{begin}` in file /etc/x of 20 bytes")),
+    ] {
+        assert_eq!(redact(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_helps_is_no_secret() {
+    let digest = "sha256:8b1c0d5b1f2a4c6e8b1c0d5b1f2a4c6e8b1c0d5b1f2a4c6e8b1c0d5b1f2a4c6e";
+    let image = format!("Failed to pull image \"registry.example.com:5000/shop/api:v1@{digest}\"");
+    let texts = [
+        image.as_str(),
+        "containerd://8b1c0d5b1f2a4c6e8b1c0d5b1f2a4c6e8b1c0d5b1f2a4c6e8b1c0d5b1f2a4c6e exited with 0xC0000142",
+        "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 request_id=550e8400-e29b-41d4-a716-446655440000",
+        "pod api-token-7d9f8b6c5d-x2x4b on node aks-secret-12345678-vmss000001",
+        "MountVolume.SetUp failed for volume \"db-password\" : secret \"db-password\" not found",
+        "MountVolume.SetUp failed for volume \"kube-api-token\" : failed to sync configmap cache: timed out",
+        "couldn't find key password in Secret shop/db",
+        "Error: secret \"db-creds\" not found",
+        "\"Couldn't get secret\" secret=\"shop/db-creds\" err=\"not found\"",
+        "Access denied for user 'root'@'localhost' (using password: YES)",
+        "FATAL: password authentication failed for user \"app\"",
+        "Unexpected token: END OF FILE at position 12",
+        "unexpected token: '}' at 7",
+        "SyntaxError: Unexpected token < in JSON at position 0",
+        "max_tokens=4096 token_count=12 token: 3",
+        "token=/var/run/secrets/kubernetes.io/serviceaccount/token",
+        "PWD=/home/app OLDPWD=/",
+        "password=${DB_PASSWORD} token=<nil> secret=***** password=%s pwd=null",
+        "RequestHeader(apiKey=PRODUCE): failed, ApiKey::Fetch",
+        "signature: java.lang.String of a method, sig=11, sig=SIGSEGV",
+        "bearer authentication and basic authentication are required",
+        "http://10.0.0.7:8080/healthz@v1 git@github.com:shop/api.git user@example.com",
+        "C:\\Windows\\System32\\secret.dll exit code 3221225477 at 2026-11-22T14:51:03.000Z",
+        "{\"token\":{\"id\":1},\"secretName\":\"tls\",\"password\":\"\"}",
+        "Invalid password: too short",
+    ];
+    for text in texts {
+        assert!(matches!(Redactor::standard().redact(text), Cow::Borrowed(_)), "{}", redact(text));
+    }
+}
+
+#[test]
+fn what_is_configured_goes_too() {
+    let patterns = ["ACME-[0-9a-f]{8}", r"PIN (?<secret>\d{4})"].map(|pattern| Pattern::new(pattern).unwrap());
+    let redactor = Redactor::new(&Redaction { email: true, patterns: patterns.to_vec(), ..Redaction::default() });
+    let shown = redactor.redact("ACME-0123abcd PIN 1234 of a.b@mail.example.com, api@sha256:12");
+    assert_eq!(shown, "[redacted] PIN [redacted] of [redacted:email], api@sha256:12");
+    let off = Redactor::new(&Redaction { enabled: false, email: true, patterns: patterns.to_vec() });
+    assert_eq!(off.redact("\u{1b}[1mPIN 1234 password=x\u{1b}[0m"), "PIN 1234 password=x");
+    assert_eq!(Pattern::new("(").unwrap_err().to_string(), "not a valid regex: unclosed group");
+    assert!(Pattern::new("x?").is_err() && Pattern::new(r"\w{5000}{50}").is_err());
+}
+
+proptest! {
+    /// Made of what secrets are made of, in any order.
+    #[test]
+    fn what_was_redacted_stays(pieces in vec(piece(), 0..12)) {
+        let redactor = Redactor::standard();
+        let text = pieces.concat();
+        let once = redactor.redact(&text).into_owned();
+        prop_assert_eq!(&redactor.redact(&once), &once, "{}", text);
+        let whole = redactor.part(&text, &text);
+        prop_assert!(text.len() > MARGIN_BYTES || whole == once);
+    }
+
+    #[test]
+    fn nothing_is_too_odd(text in any::<String>(), bytes in 0_usize..40, from in 0_usize..50, length in 0_usize..20) {
+        let redactor = Redactor::standard();
+        let once = redactor.redact(&text).into_owned();
+        prop_assert_eq!(redactor.redact(&once), once.as_str());
+        prop_assert!(redactor.sample(&text, bytes).len() <= bytes);
+        let part: String = text.chars().skip(from).take(length).collect();
+        let start: usize = text.chars().take(from).map(char::len_utf8).sum();
+        redactor.part(&text, &text[start..start + part.len()]);
+    }
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    let fixed = [
+        "password",
+        "token",
+        "secret",
+        "api_key",
+        "sig",
+        "=",
+        ":",
+        " ",
+        "\"",
+        "'",
+        "\\",
+        "\\\"",
+        ",",
+        ";",
+        "&",
+        "[",
+        "]",
+        "{",
+        "}",
+        "<",
+        ">",
+        "/",
+        "@",
+        "://",
+        "user:",
+        "\n",
+        "\\n",
+        "\u{1b}[0m",
+        "\u{1b}",
+        "\r",
+        "\u{200b}",
+        "é",
+        "value",
+        "Authorization",
+        "Bearer ",
+        "Basic ",
+        "cookie",
+        "--",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----END PRIVATE KEY-----",
+        "[redacted]",
+        "[redacted:jwt]",
+        "hunter2",
+        "%3D",
+        "eyJ",
+        "AKIA",
+        "LS0tLS1CRUdJTi",
+        "null",
+        "hooks.slack.com/services/",
+        "\\u001b[0m",
+        "is",
+        "failed",
+    ];
+    prop_oneof![4 => select(fixed.map(str::to_owned).to_vec()), 1 => "[A-Za-z0-9_-]{1,40}"]
 }

@@ -6,6 +6,8 @@ use regex::Captures;
 
 /// `scheme://user:`, or `scheme://` alone; slashes may be escaped.
 pub const USER: &str = r#":\\*/\\*/(?P<user>[^\s/?#"'<>:@\\]*)(?P<colon>[:@])"#;
+/// A password is looked for in so many bytes, for in most URLs there is none.
+const PASSWORD_BYTES: usize = 2 << 10;
 /// A user of this length that holds a digit and no dot is a token.
 const MIN_TOKEN_BYTES: usize = 20;
 
@@ -19,7 +21,7 @@ pub fn password(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
             && !user.as_str().contains('.');
         return is_token.then(|| user.range());
     }
-    let rest = &text[colon.end()..];
+    let rest = &text[colon.end()..text.floor_char_boundary(colon.end() + PASSWORD_BYTES)];
     let rest = &rest[..rest.find(super::is_gap).unwrap_or(rest.len())];
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let is_port = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count() == text.len();
