@@ -18,6 +18,8 @@ mod slack;
 mod text;
 mod words;
 
+pub use pagerduty::key_ending_in;
+
 /// How alerts are written to an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Format {

@@ -1,8 +1,8 @@
 //! Who is told of an incident, and when: routes decide which outputs, silences when not, and what an output was told
 //! before decides what it is told next.
 //!
-//! Everything follows from the alerts and the policy, so an instance that takes over tells what the one before would
-//! have told. An output that was told of a beginning is told of the end, whatever routes and silences say by then; one
+//! Everything follows from the alerts and the policy, and what was told is saved with the state, so an instance that takes
+//! over knows it. What it must rebuild from reports it takes for told where a silence of now may be newer. An output that was told of a beginning is told of the end, whatever routes and silences say by then; one
 //! that was silent when an incident began is told of it with the next reminder if it still goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Alert, Status};
 use crate::correlator::Outcome;
 use crate::document::{Item, suggestion};
-use crate::format::{Context, Message, Thread, Writer, Written};
+use crate::format::{self, Context, Format, Message, Thread, Writer, Written};
 use crate::time::Timestamp;
 
 mod labels;
@@ -39,6 +39,8 @@ pub struct Policy {
 pub struct Output {
     /// What routes and silences call it.
     pub name: Arc<str>,
+    /// What it is known by from one configuration to the next.
+    pub topic: Arc<str>,
     pub writer: Writer,
 }
 
@@ -74,15 +76,15 @@ pub struct Notices {
 /// What every output knows of the open incidents.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Notifier {
-    /// By dedup key, then by the output's name.
+    /// By dedup key, then by the output's topic.
     told: BTreeMap<String, BTreeMap<Arc<str>, Told>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Told {
     thread: Thread,
-    /// It is that of a narrower incident, and the output has not heard of this one yet.
-    is_inherited: bool,
+    /// The output has not heard the newest: it was silenced, or knows only the narrower incident.
+    owes_news: bool,
 }
 
 /// One step of a notifier.
@@ -91,20 +93,24 @@ struct Step<'a> {
     present: Timestamp,
     /// What is written is no news.
     reminds: bool,
+    /// It was told before, under what silences there were then.
+    is_rebuilding: bool,
     notices: Notices,
 }
 
 impl Policy {
     /// Everything goes to all of these outputs, in faultline's own format.
     pub fn to_all<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        let output = |name: &str| Output { name: name.into(), writer: Writer::default() };
+        let output = |name: &str| Output { name: name.into(), topic: name.into(), writer: Writer::default() };
         Policy { outputs: names.into_iter().map(output).collect(), ..Policy::default() }
     }
 
     /// The outputs that routes give an alert; all of them where no route fits.
     fn routed(&self, alert: &Alert) -> Vec<bool> {
         let mut routed = vec![false; self.outputs.len()];
+        let mut fits_any = false;
         for route in self.routes.iter().filter(|route| route.fits(alert)) {
+            fits_any = true;
             for (output, is_routed) in self.outputs.iter().zip(&mut routed) {
                 *is_routed |= route.outputs.contains(&output.name);
             }
@@ -112,10 +118,7 @@ impl Policy {
                 return routed;
             }
         }
-        match self.routes.iter().any(|route| route.fits(alert)) {
-            true => routed,
-            false => vec![true; self.outputs.len()],
-        }
+        if fits_any { routed } else { vec![true; self.outputs.len()] }
     }
 
     /// Whether anybody has to hear of open incidents of which there is no news.
@@ -134,7 +137,18 @@ impl Route {
 impl Notifier {
     /// Takes in what a report led to.
     pub fn take(&mut self, outcome: &Outcome, policy: &Policy) -> Notices {
-        let mut step = Step { policy, present: outcome.present, reminds: false, notices: Notices::default() };
+        self.step(outcome, policy, false)
+    }
+
+    /// The same for a report of which others told long ago, perhaps under another policy: only what is known afterwards
+    /// counts.
+    pub fn rebuild(&mut self, outcome: &Outcome, policy: &Policy) {
+        self.step(outcome, policy, true);
+    }
+
+    fn step(&mut self, outcome: &Outcome, policy: &Policy, is_rebuilding: bool) -> Notices {
+        let notices = Notices::default();
+        let mut step = Step { policy, present: outcome.present, reminds: false, is_rebuilding, notices };
         for alert in &outcome.alerts {
             match alert.status {
                 Status::Firing => self.fire(alert, &mut step),
@@ -151,25 +165,47 @@ impl Notifier {
         let mut told = self.told.remove(&alert.dedup_key).unwrap_or_default();
         let mut is_heard = false;
         for (index, output) in step.policy.outputs.iter().enumerate() {
-            let known = told.get(&output.name);
-            let is_news = !step.reminds || known.is_none_or(|known| known.is_inherited);
+            let known = told.get(&output.topic);
+            let is_news = !step.reminds || known.is_none_or(|known| known.owes_news);
             let is_wanted = routed[index] || known.is_some();
             is_heard |= is_wanted;
             if !is_wanted || !is_news && !output.writer.format.wants_reminders() {
                 continue;
             }
-            if step.policy.silences.hold_back(alert, &output.name, alert.updated_at) {
-                step.notices.silenced += 1;
+            // What goes on as it was told is no news, and silence would be taken for its end.
+            if is_news && step.policy.silences.hold_back(alert, &output.name, alert.updated_at) {
+                step.notices.silenced += u64::from(!step.reminds);
+                if let Some(known) = told.get_mut(&output.topic) {
+                    known.owes_news = true;
+                } else if step.is_rebuilding {
+                    // It may have been told before the silence was set: better one end too many than none.
+                    let thread = Thread { key: alert.dedup_key.clone(), severity: alert.severity };
+                    told.insert(Arc::clone(&output.topic), Told { thread, owes_news: true });
+                }
                 continue;
             }
-            if let Some(thread) = step.write(index, alert, known) {
-                told.insert(Arc::clone(&output.name), Told { thread, is_inherited: false });
+            let fresh = self.fresh_thread(alert, output).filter(|_| known.is_none());
+            let thread = step.write(index, alert, known.map(|known| &known.thread).or(fresh.as_ref()));
+            if let Some(thread) = thread {
+                told.insert(Arc::clone(&output.topic), Told { thread, owes_news: false });
             }
         }
         step.notices.unrouted += u64::from(!is_heard && !step.reminds);
         if !told.is_empty() {
             self.told.insert(alert.dedup_key.clone(), told);
         }
+    }
+
+    /// Another name for an incident whose own one a wider incident goes on under.
+    fn fresh_thread(&self, alert: &Alert, output: &Output) -> Option<Thread> {
+        let is_used = |told: &BTreeMap<Arc<str>, Told>| {
+            told.get(&output.topic).is_some_and(|told| told.thread.key == alert.dedup_key)
+        };
+        let clashes = output.writer.format == Format::PagerDuty && self.told.values().any(is_used);
+        clashes.then(|| Thread {
+            key: format::key_ending_in(&alert.dedup_key, &format!("#{}", alert.updated_at.as_millis())),
+            severity: alert.severity,
+        })
     }
 
     /// The end is told to those who were told of the beginning, unless a wider incident goes on in its place.
@@ -180,15 +216,15 @@ impl Notifier {
             .as_ref()
             .and_then(|key| alerts.iter().find(|other| other.dedup_key == *key && other.status == Status::Firing));
         for (index, output) in step.policy.outputs.iter().enumerate() {
-            let Some(known) = told.remove(&output.name) else { continue };
+            let Some(known) = told.remove(&output.topic) else { continue };
             if let Some(heir) = heir.filter(|_| output.writer.format.takes_over()) {
                 let of_heir = self.told.entry(heir.dedup_key.clone()).or_default();
-                if !of_heir.contains_key(&output.name) {
-                    of_heir.insert(Arc::clone(&output.name), Told { is_inherited: true, ..known });
+                if !of_heir.contains_key(&output.topic) {
+                    of_heir.insert(Arc::clone(&output.topic), Told { owes_news: true, ..known });
                     continue;
                 }
             }
-            step.write(index, alert, Some(&known));
+            step.write(index, alert, Some(&known.thread));
         }
     }
 
@@ -203,8 +239,7 @@ impl Notifier {
 }
 
 impl Step<'_> {
-    fn write(&mut self, output: usize, alert: &Alert, known: Option<&Told>) -> Option<Thread> {
-        let told = known.map(|known| &known.thread);
+    fn write(&mut self, output: usize, alert: &Alert, told: Option<&Thread>) -> Option<Thread> {
         let firing_until = self.present.max(alert.updated_at).saturating_add(self.policy.forget_after);
         let Written { messages, thread } =
             self.policy.outputs[output].writer.write(alert, &Context { told, firing_until });

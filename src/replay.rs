@@ -116,7 +116,11 @@ struct Told {
 
 impl Told {
     fn in_format(format: Format) -> Self {
-        let output = notifier::Output { name: "stdout".into(), writer: Writer { format, routing_key: None } };
+        let output = notifier::Output {
+            name: "stdout".into(),
+            topic: "stdout".into(),
+            writer: Writer { format, routing_key: None },
+        };
         Told {
             notifier: Notifier::default(),
             policy: Policy { outputs: vec![output], forget_after: FORGET_AFTER, ..Policy::default() },

@@ -85,9 +85,13 @@ impl Shard {
         least.is_some_and(|name| self.clusters.remove(&name).is_some())
     }
 
-    /// Who is to be told what of an outcome of this shard; once for each, in order.
-    pub fn notify(&mut self, outcome: &Outcome, policy: &Policy) -> Notices {
-        self.notifier.take(outcome, policy)
+    /// Who is to be told what of an outcome of this shard; once for each, in order. Nobody if others told it long ago.
+    pub fn notify(&mut self, outcome: &Outcome, policy: &Policy, is_new: bool) -> Notices {
+        if is_new {
+            return self.notifier.take(outcome, policy);
+        }
+        self.notifier.rebuild(outcome, policy);
+        Notices::default()
     }
 
     /// The state of every cluster, for [`Shard::restore`].

@@ -38,8 +38,11 @@ fn mock() -> (MockCluster<'static, DefaultProducerContext>, String) {
 }
 
 fn configured(brokers: &str, routes: Vec<Route>) -> Config {
-    let output =
-        |(name, format): (&str, Format)| Output { name: name.into(), writer: Writer { format, routing_key: None } };
+    let output = |(name, format): (&str, Format)| Output {
+        name: name.into(),
+        topic: name.into(),
+        writer: Writer { format, routing_key: None },
+    };
     let mut config = config(brokers);
     config.outputs = OUTPUTS.iter().map(|(name, _)| topic(name, 1)).collect();
     config.correlator.alerts.remind_every = Some(Duration::from_secs(30));

@@ -10,8 +10,8 @@ use crate::notifier::{self, Policy};
 use crate::service::{Config, Input, Limits};
 use crate::settings::{Output, Settings};
 
-/// Alertmanager may take an incident for over when it has missed so many reminders.
-const MISSED_REMINDERS: u32 = 4;
+/// Alertmanager may take an incident for over when it has missed so many reminders: a restart or an upgrade ends none.
+const MISSED_REMINDERS: u32 = 15;
 
 /// `instance` names this process in the brokers' logs and in its reports.
 pub fn service_config(settings: &Settings, instance: &str) -> Config {
@@ -58,6 +58,7 @@ pub fn service_config(settings: &Settings, instance: &str) -> Config {
 fn policy(settings: &Settings) -> Policy {
     let output = |output: &Output| notifier::Output {
         name: output.name.as_str().into(),
+        topic: output.topic.as_str().into(),
         writer: Writer { format: output.format, routing_key: None },
     };
     Policy {

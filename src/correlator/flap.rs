@@ -32,10 +32,12 @@ impl Flaps {
     /// Forgets what is too old to count, and beyond `most` keys those that began longest ago.
     pub fn expire(&mut self, now: Timestamp, alerts: &Alerts, most: usize) {
         self.begun.retain(|_, begun| begun.last().is_some_and(|at| now.since(*at) <= alerts.flap_within));
-        while self.begun.len() > most {
-            let oldest = self.begun.iter().min_by_key(|(_, begun)| begun.last()).map(|(key, _)| key.clone());
-            oldest.map(|key| self.begun.remove(&key));
-            self.evicted += 1;
+        let excess = self.begun.len().saturating_sub(most);
+        if excess > 0 {
+            let mut ages: Vec<_> = self.begun.iter().map(|(key, begun)| (begun.last().copied(), key.clone())).collect();
+            ages.sort();
+            ages.iter().take(excess).for_each(|(_, key)| _ = self.begun.remove(key));
+            self.evicted += excess as u64;
         }
     }
 }

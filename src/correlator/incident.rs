@@ -116,8 +116,12 @@ impl Incident {
         let told = self.told;
         let silence = now.since(told.at);
         let doubled = self.members.len() > told.failing && self.members.len() >= told.failing.saturating_mul(2);
+        // Receivers call somebody from there on.
+        let is_urgent = self.severity >= Severity::Error && told.severity < Severity::Error;
         self.verdict != told.verdict
-            || (self.severity > told.severity || doubled) && silence >= told.pause
+            || is_urgent
+            || self.severity > told.severity && silence >= GROWTH_PAUSE
+            || doubled && silence >= told.pause
             || silence >= renotify
     }
 
@@ -130,7 +134,7 @@ impl Incident {
         let told = self.told;
         let is_first = told.failing == 0;
         self.reminded = now;
-        let has_grown = self.verdict == told.verdict && !is_first;
+        let has_grown = self.verdict == told.verdict && self.severity == told.severity && !is_first;
         self.told = Told {
             at: now,
             failing: self.members.len(),

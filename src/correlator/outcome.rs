@@ -1,7 +1,7 @@
 //! What a report led to, and the counts of it.
 
 use super::Explained;
-use crate::alert::Alert;
+use crate::alert::{Alert, Status};
 use crate::time::Timestamp;
 
 /// What one report led to.
@@ -20,6 +20,23 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Takes the first word of an incident back that another one takes over from at the same moment, also from those that
+    /// it had taken over from. Says whether there was one.
+    pub(super) fn take_back(&mut self, (dedup_key, now): (&str, Timestamp), heir: &str) -> bool {
+        let is_now = |alert: &Alert| alert.updated_at == now && alert.status == Status::Firing;
+        let is_first = |alert: &Alert| alert.dedup_key == dedup_key && is_now(alert);
+        let Some(index) = self.alerts.iter().position(is_first) else { return false };
+        self.alerts.remove(index);
+        if index < self.explanations.len() {
+            self.explanations.remove(index);
+        }
+        for alert in self.alerts.iter_mut().filter(|alert| alert.superseded_by.as_deref() == Some(dedup_key)) {
+            alert.superseded_by = Some(heir.to_owned());
+            alert.notes = vec![format!("superseded by {heir}")];
+        }
+        true
+    }
+
     /// What another cluster's correlator made of the same report.
     pub fn add(&mut self, other: Outcome) {
         self.present = self.present.max(other.present);

@@ -211,7 +211,17 @@ impl Correlator {
             }
             join(&mut incident, pods, &mut self.failures, most);
             if becomes_sure {
-                self.supersede(&incident, explanation, now, outcome);
+                let replaced = self.superseded(&incident, explanation);
+                // Who was told of one of them must not take the fault for over.
+                if incident.is_untold && self.is_any_told(&replaced) {
+                    incident.is_untold = false;
+                    self.supersede(&incident, replaced, now, outcome);
+                    incident.severity = incident.severity.max(self.incident_severity(&incident));
+                    incident.mark_told(now);
+                    self.tell(&incident, self.alert(&incident, Status::Firing, now), outcome);
+                } else {
+                    self.supersede(&incident, replaced, now, outcome);
+                }
             }
             self.incidents.insert(key, incident);
             return;
@@ -288,7 +298,6 @@ impl Correlator {
         let most = self.options.limits.failing_pods;
         let mut incident = Incident::open(&self.cluster, best, &explanation.candidates, found.onset, now);
         incident.grounds.clone_from(&found.grounds);
-        incident.is_untold = self.is_long_ago(now);
         if confirmed {
             incident.verdict = Verdict::Confirmed;
         } else if !self.is_known(now) {
@@ -306,22 +315,35 @@ impl Correlator {
             return;
         }
         incident.flaps = self.flaps.begins(&incident.dedup_key, now, &self.options.alerts);
-        self.supersede(&incident, explanation, now, outcome);
+        let replaced = self.superseded(&incident, explanation);
+        incident.is_untold = self.is_long_ago(now) && !self.is_any_told(&replaced);
+        self.supersede(&incident, replaced, now, outcome);
         incident.severity = self.incident_severity(&incident);
         incident.mark_told(now);
         self.tell(&incident, self.alert(&incident, Status::Firing, now), outcome);
         self.incidents.insert(incident.dedup_key.clone(), incident);
     }
 
-    /// Ends the open incidents that the new one tells better.
-    fn supersede(&mut self, new: &Incident, explanation: &Explanation, now: Timestamp, outcome: &mut Outcome) {
+    /// The open incidents that the new one tells better.
+    fn superseded(&self, new: &Incident, explanation: &Explanation) -> Vec<String> {
         let replaced = |old: &Incident| {
             (new.is_confirmed() || !old.is_confirmed()) && old.is_within(&new.suspect, &explanation.failing)
         };
-        let keys: Vec<String> =
-            self.incidents.iter().filter(|(_, old)| replaced(old)).map(|(key, _)| key.clone()).collect();
+        self.incidents.iter().filter(|(_, old)| replaced(old)).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn is_any_told(&self, keys: &[String]) -> bool {
+        keys.iter().filter_map(|key| self.incidents.get(key)).any(|incident| !incident.is_untold)
+    }
+
+    /// Ends them.
+    fn supersede(&mut self, new: &Incident, keys: Vec<String>, now: Timestamp, outcome: &mut Outcome) {
         for key in keys {
             if let Some(mut old) = self.incidents.remove(&key) {
+                // Nobody need hear of what began and ended at once; an id is of one message.
+                if old.was_told_at(now) && outcome.take_back((&old.dedup_key, now), &new.dedup_key) {
+                    continue;
+                }
                 old.notes = vec![format!("superseded by {}", new.dedup_key)];
                 let mut alert = self.alert(&old, Status::Resolved, now);
                 alert.superseded_by = Some(new.dedup_key.clone());
@@ -371,7 +393,7 @@ impl Correlator {
             let mut standing = self.standing(&incident, &roll, now);
             // What was lost may have told of failures: quiet counts from then on.
             standing.last_match = standing.last_match.map(|at| self.lost_at.map_or(at, |lost| at.max(lost)));
-            if let Some(reason) = self.is_over_for_good(&mut incident, &standing, now, outcome) {
+            if let Some(reason) = self.end_of(&mut incident, &standing, now, outcome) {
                 incident.notes.push(format!("resolved: {reason}"));
                 self.settle(&incident, now);
                 self.tell(&incident, self.alert(&incident, Status::Resolved, now), outcome);
@@ -392,7 +414,7 @@ impl Correlator {
     }
 
     /// Why the incident is over, if it is. One that flaps must stay so for a while.
-    fn is_over_for_good(
+    fn end_of(
         &mut self,
         incident: &mut Incident,
         standing: &Standing,
@@ -400,20 +422,23 @@ impl Correlator {
         outcome: &mut Outcome,
     ) -> Option<String> {
         let alerts = &self.options.alerts;
-        let Some(reason) = incident.is_over(standing, now, alerts) else {
-            if incident.over_since.take().is_some() {
-                self.flaps.begins(&incident.dedup_key, now, alerts);
+        let Some(since) = incident.over_since else {
+            let reason = incident.is_over(standing, now, alerts)?;
+            if !incident.flaps {
+                return Some(reason);
             }
+            incident.over_since = Some(now);
+            outcome.counts.damped += 1;
             return None;
         };
-        if incident.flaps {
-            outcome.counts.damped += u64::from(incident.over_since.is_none());
-            let since = *incident.over_since.get_or_insert(now);
-            if now.since(since) < flap::calm_after(alerts) {
-                return None;
-            }
+        if standing.last_match > Some(since) {
+            incident.over_since = None;
+            self.flaps.begins(&incident.dedup_key, now, alerts);
+            return None;
         }
-        Some(reason)
+        // It was over, and nothing failed since: silence does not take that back.
+        let calm = flap::calm_after(alerts);
+        (now.since(since) >= calm).then(|| format!("no failure for {} min after it was over", calm.as_secs() / 60))
     }
 
     fn is_reminder_due(&self, incident: &Incident, now: Timestamp) -> bool {

@@ -90,12 +90,17 @@ fn is_urgent(severity: Severity) -> bool {
 
 /// A key for the same incident, made anew; at most 255 characters like the one before.
 fn urgent_key(key: &str) -> String {
-    let room = KEY_CHARS - URGENT.len();
+    key_ending_in(key, URGENT)
+}
+
+/// The key with an ending (of few characters), within PagerDuty's bound.
+pub fn key_ending_in(key: &str, ending: &str) -> String {
+    let room = KEY_CHARS.saturating_sub(ending.len());
     if key.chars().count() <= room {
-        return format!("{key}{URGENT}");
+        return format!("{key}{ending}");
     }
-    let kept: String = key.chars().take(room - CHECKSUM_CHARS).collect();
-    format!("{kept}#{:016x}{URGENT}", fnv1a(key.as_bytes()))
+    let kept: String = key.chars().take(room.saturating_sub(CHECKSUM_CHARS)).collect();
+    format!("{kept}#{:016x}{ending}", fnv1a(key.as_bytes()))
 }
 
 /// What the keys of an incident have in common, so that all about it is taken in order.

@@ -79,7 +79,8 @@ impl<'a> Values<'a> {
                 Label::Node => values.add(pod.node.as_deref().unwrap_or_default()),
                 _ => _ = values.known.insert(format!("{}/{}", pod.namespace, pod.pod).into()),
             });
-            values.and_more = alert.failing.len() < alert.evidence.failing_pods as usize;
+            let are_hidden = alert.failing.len() < alert.evidence.failing_pods as usize;
+            values.and_more = are_hidden && !settles(&alert.suspect, label);
         }
         if values.known.is_empty() {
             values.known.insert("".into());
@@ -91,6 +92,16 @@ impl<'a> Values<'a> {
         if !value.is_empty() {
             self.known.insert(value.into());
         }
+    }
+}
+
+/// Whether pods that are not named cannot have another value than the suspect.
+fn settles(suspect: &Suspect, label: Label) -> bool {
+    match suspect {
+        Suspect::Pod(_) => true,
+        Suspect::Workload(_) => matches!(label, Label::Workload | Label::Namespace),
+        Suspect::Node(_) => label == Label::Node,
+        Suspect::Image(_) | Suspect::NodePool(_) | Suspect::Cluster => false,
     }
 }
 

@@ -103,8 +103,8 @@ fn unquoted(text: &str) -> Option<String> {
     while let Some(character) = characters.next() {
         match character {
             '"' => return None,
-            // Only what would end the text is escaped, so that a regex may be written as it is.
-            '\\' if characters.as_str().starts_with('"') => value.extend(characters.next()),
+            // As in Alertmanager; other backslashes stand for themselves, so that a regex may be written as it is.
+            '\\' if characters.as_str().starts_with(['"', '\\']) => value.extend(characters.next()),
             character => value.push(character),
         }
     }

@@ -135,7 +135,13 @@ fn silence(section: &mut Section<'_>, names: &[Arc<str>]) -> Option<Silence> {
 fn mute_window(section: &mut Section<'_>, names: &[Arc<str>]) -> Option<MuteWindow> {
     let subject = subject(section, names);
     let (mut days, mut time_zone) = (None, TimeZone::UTC);
-    section.read("days", &mut days, |item| Some(Some(item.list()?.iter().filter_map(weekday).collect())));
+    section.read("days", &mut days, |item| {
+        let items = item.list()?;
+        if items.is_empty() {
+            item.error("at least one day is needed; without `days` it is every day");
+        }
+        Some(Some(items.iter().filter_map(weekday).collect()))
+    });
     section.read("time_zone", &mut time_zone, zone);
     let between = section.require("between").and_then(|item| between(&item));
     Some(MuteWindow { subject: subject?, days, between: between?, time_zone })
@@ -177,7 +183,10 @@ fn weekday(item: &Item<'_>) -> Option<Weekday> {
 
 fn between(item: &Item<'_>) -> Option<(Time, Time)> {
     let text = item.text()?;
-    let time = |text: &str| text.trim().parse::<Time>().ok();
+    let time = |text: &str| match text.trim() {
+        "24:00" => Some(Time::midnight()),
+        text => text.parse::<Time>().ok(),
+    };
     let span = text.split_once('-').and_then(|(from, until)| Some((time(from)?, time(until)?)));
     if span.is_none() {
         item.error(format!("expected two times of day such as 22:00-06:00, found `{text}`"));

@@ -72,7 +72,7 @@ fn reminder(alert: Alert) -> Outcome {
 }
 
 fn output(name: &str, format: Format) -> Output {
-    Output { name: name.into(), writer: Writer { format, routing_key: None } }
+    Output { name: name.into(), topic: name.into(), writer: Writer { format, routing_key: None } }
 }
 
 fn route(matchers: &[&str], outputs: &[&str], goes_on: bool) -> Route {

@@ -84,8 +84,10 @@ impl Ledger {
         }
         self.next = Some(offset + 1);
         let outcome = self.shard.apply(value, rules, options);
-        let notices = outcome.as_ref().map(|outcome| self.shard.notify(outcome, policy)).unwrap_or_default();
-        Read { is_new: offset >= self.tell_from, began_anew: goes_back, outcome, notices }
+        let is_new = offset >= self.tell_from;
+        let notify = |outcome| self.shard.notify(outcome, policy, is_new);
+        let notices = outcome.as_ref().map(notify).unwrap_or_default();
+        Read { is_new, began_anew: goes_back, outcome, notices }
     }
 
     /// The partition ends there, and there is nothing before it that was not read. Returns whether the topic was created

@@ -117,7 +117,7 @@ impl<'w> Checks<'w> {
         let witness = &mut self.witnesses[at];
         match witness.shard.apply(&written.value, self.rules, self.options) {
             Ok(outcome) => {
-                witness.shard.notify(&outcome, self.policy);
+                witness.shard.notify(&outcome, self.policy, true);
                 witness.counts += outcome.counts;
                 witness.told.extend(outcome.alerts.iter().map(|alert| (offset, Told::new(alert))));
                 let too_old = outcome.counts.too_old;

@@ -60,5 +60,9 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
     for (text, expected) in cases {
         assert_eq!(Matcher::parse(text).unwrap_err(), expected);
     }
+    let image = Alert { suspect: Suspect::Image("registry.io/shop:1".into()), ..alert(Suspect::Cluster, 5) };
+    for text in [r#"image=~"registry\\.io/.*""#, r#"image=~"registry\.io/.*""#] {
+        assert!(holds(text, &image, Quantifier::All), "{text}");
+    }
     assert_eq!(Matcher::parse(r#"rule=~"a\d\"b""#).unwrap().to_string(), r#"rule=~"a\d\"b""#);
 }

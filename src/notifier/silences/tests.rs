@@ -55,6 +55,9 @@ fn a_mute_window_comes_again_in_local_time_and_may_end_on_the_next_day() {
     for (now, held) in cases {
         assert_eq!(is_held(&windows, "alerts", now), held, "{now}");
     }
+    let whole = parse("mute_windows: [{matchers: [], days: [sat], between: 00:00-24:00}]").unwrap();
+    assert!(is_held(&whole, "alerts", "2026-11-28T00:00:00Z") && is_held(&whole, "alerts", "2026-11-28T23:59:59Z"));
+    assert!(!is_held(&whole, "alerts", "2026-11-29T00:00:00Z"));
     let daily = parse("mute_windows: [{matchers: [], between: 12:00-13:00}]").unwrap();
     assert!(is_held(&daily, "alerts", "2026-11-23T12:30:00Z") && !is_held(&daily, "alerts", "2026-11-23T13:00:00Z"));
 }
