@@ -30,10 +30,13 @@ use marked::{Edit, Marked};
 
 /// What stands for a secret of no known form.
 const REDACTED: &str = "[redacted]";
-/// Taking out a secret may bring another one to light; no text is known that needs more than three rounds.
-const MAX_ROUNDS: usize = 4;
+/// Taking out a secret may bring another one to light; few texts need more than three rounds. One that has come to no rest
+/// after so many is made to hide something, and not shown at all.
+const MAX_ROUNDS: usize = 8;
 /// A value up to this length may itself be a name with a value (`secret = password = x`), and is searched, too. Bytes.
 const SHORT_VALUE_BYTES: usize = 64;
+/// Before what is captured, so much is looked at, for the begins of secrets that it lies in: more than any key has. Bytes.
+const LEAD_BYTES: usize = 32 << 10;
 /// Beyond what is shown, so much more is looked at, for the ends of secrets that begin in it. Bytes.
 const MARGIN_BYTES: usize = 4 << 10;
 /// How much of a message is looked at, so many times what is shown of it: secrets are shown shorter than they are.
@@ -166,7 +169,11 @@ impl Redactor {
     /// Byte for byte as it came if there is none.
     pub fn part<'t>(&self, message: &'t str, part: &'t str) -> Cow<'t, str> {
         let Some(range) = range_in(message, part) else { return self.redact(part) };
-        let from = message.floor_char_boundary(range.start.saturating_sub(MARGIN_BYTES));
+        let from = message.floor_char_boundary(range.start.saturating_sub(LEAD_BYTES));
+        if from > 0 && !message[from..range.start].contains(is_gap) {
+            // Within a word of which the begin is not looked at.
+            return Cow::Borrowed(if part.is_empty() { part } else { REDACTED });
+        }
         let to = message.floor_char_boundary(range.end.saturating_add(MARGIN_BYTES));
         let mut marked = Marked::with_mark(&message[from..to], range.start - from..range.end - from);
         self.redact_all(&mut marked);
@@ -178,9 +185,10 @@ impl Redactor {
             let is_clean = marked.replace(&clean::edits(&marked.text));
             let is_free = marked.replace(&self.edits(&marked.text));
             if is_clean && is_free {
-                break;
+                return;
             }
         }
+        marked.withhold(REDACTED);
     }
 
     /// What must be replaced in the text, in order and apart from each other.

@@ -6,9 +6,8 @@ use regex::Captures;
 
 use super::keyed::{self, Extent};
 
-pub const AUTHORIZATION: &str =
-    r#"(?i-u:authorization)(?:\\*["'`])?[ \t]*(?::|=>|=|%3[AaDd]|,)[ \t]*(?P<before>\[?\\*["'`]?\[?\\*["'`]?)"#;
-pub const SCHEME: &str = r"(?i-u:\b(?:bearer|basic)[ \t]+)(?P<secret>[A-Za-z0-9._~+/=-]{4,})";
+pub const AUTHORIZATION: &str = r#"(?i-u:authorization)(?:\\*["'`]|\\+u002[27]|%22|&quot;)?[ \t]*(?::|=>|=|%3[AaDd]|,)[ \t]*(?P<before>\[?(?:\\+u002[27]|%22|&quot;|\\*["'`]?)\[?\\*["'`]?)"#;
+pub const SCHEME: &str = r"(?i-u:(?:\b|\\u00[0-9a-f]{2}|%[0-9a-f]{2})(?:bearer|basic)(?:[ \t]|%20|\\+u0020)+)(?P<secret>[A-Za-z0-9._~+/=-]{4,})";
 pub const COOKIE: &str = r#"(?i-u:\b(?:set-)?cookie)(?:\\*["'`])?[ \t]*(?::|=>|=)[ \t]*\[?\\*["'`]?"#;
 
 /// Schemes that one word follows.
@@ -16,6 +15,8 @@ const SCHEMES: [&str; 9] =
     ["basic", "bearer", "token", "negotiate", "ntlm", "apikey", "api-key", "sharedkey", "splunk"];
 /// Schemes that a list of `name="value"` follows.
 const LISTS: [&str; 6] = ["digest", "oauth", "hawk", "signature", "aws4-hmac-sha256", "sharedaccesssignature"];
+/// A scheme's name, with the space behind it, is at most so long. Bytes.
+const SCHEME_BYTES: usize = 32;
 /// The name of a cookie is at most so long.
 const COOKIE_NAME_BYTES: usize = 128;
 /// A word of so many letters without a digit may be prose.
@@ -25,7 +26,9 @@ const PROSE_BYTES: usize = 24;
 pub fn authorization(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let start = captures.get_match().end();
     let rest = &text[start..];
-    let word = &rest[..rest.find([' ', '\t']).unwrap_or(rest.len())];
+    // No scheme is longer, and all that is turned down must be short.
+    let near = &rest[..rest.floor_char_boundary(SCHEME_BYTES)];
+    let word = &near[..near.find([' ', '\t']).unwrap_or(near.len())];
     let is_one_of = |known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
     let behind = || start + word.len() + rest[word.len()..].bytes().take_while(|byte| b" \t".contains(byte)).count();
     let secret = if is_one_of(&LISTS) {

@@ -12,16 +12,16 @@ pub const LITERALS: &[&str] =
 
 /// `strong`: whatever follows is a secret. `weak`: in prose it may be a word. `long`: only what is long is one.
 pub const NAME: &str = concat!(
-    r"(?:(?P<strong>(?i-u:pass(?:word|wd|phrase|code)|passwort|(?:\b|_)pwd|identified by))",
-    r"|(?P<weak>(?i-u:secret|token|credential|(?:\b|_)pass",
+    r"(?:(?P<strong>(?i-u:pass(?:word|wd|phrase|code)(?:[_-]?[0-9]{1,2})?|passwort|(?:\b|_|\\u00[0-9a-f]{2}|%[0-9a-f]{2})pwd|identified by))",
+    r"|(?P<weak>(?i-u:(?:secret|token)(?:[_-]?[0-9]{1,2})?|credential|(?:\b|_|\\u00[0-9a-f]{2}|%[0-9a-f]{2})pass",
     r"|(?:api|access|account|secret|private|shared|encryption|encrypt|signing|master|auth|storage|subscription|consumer|client|security|ssh|function|webhook)",
-    r"[ _.-]?keys?(?:[ _.-]?(?:id|value|data|base64))?))",
-    r"|(?P<long>(?i-u:\b(?:x-(?:amz|goog)-)?sig(?:nature)?|sharedaccesssignature|[_\x22]auth)))",
+    r"[ _.-]?keys?(?:[ _.-]?(?:id|value|data|base64|base))?))",
+    r"|(?P<long>(?i-u:(?:\b|\\u00[0-9a-f]{2}|%[0-9a-f]{2})(?:x-(?:amz|goog)-)?sig(?:nature)?|sharedaccesssignature|[_\x22]auth)))",
     // Quotes and brackets that close the name.
-    r#"(?P<close>(?:\\*["'`]|%22)?\]?)"#,
+    r#"(?P<close>(?:\\*["'`]|%22|\\+u002[27]|&quot;|&#3[49];)?\]?)"#,
     r"(?:",
     r"(?P<sep>[ \t]*(?: is)?[ \t]*(?:=>|:=|={1,2}|:|%3[AaDd])[ \t]*\[?|[\s,\x22'\\]+(?i-u:value)[\x22'\\]*[ \t]*[:=][ \t]*)",
-    r"|(?P<element>>)",
+    r"|(?P<element>>|\\+u003[eE])",
     r"|(?P<space>,[ \t]*|[ \t]+)",
     r")",
 );
@@ -36,6 +36,12 @@ const SMALL_NUMBER_BYTES: usize = 5;
 const PLACEHOLDER_BYTES: usize = 64;
 /// An element's text is at most so long.
 const ELEMENT_BYTES: usize = 1 << 10;
+/// How the element ends that holds a secret, also as JSON writes it that spares HTML.
+const CLOSING: [&str; 3] = ["</", r"\u003c/", r"\u003C/"];
+/// Quotes as they are written out in URLs, by JSON that spares HTML, and in HTML.
+const WRITTEN_OUT: [&str; 6] = [r"\u0022", r"\u0027", "%22", "&quot;", "&#34;", "&#39;"];
+/// What is longer is a secret, whatever it looks like; so no long text is measured again and again. Bytes.
+const MAX_SPARED_BYTES: usize = 1 << 10;
 /// A name of the next field is at most so long. Bytes.
 const FIELD_NAME_BYTES: usize = 40;
 /// A word of letters up to this length is prose rather than a secret. Bytes.
@@ -104,8 +110,8 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let at = captures.get_match().end();
     if captures.name("element").is_some() {
         let near = &text[at..text.floor_char_boundary(at + ELEMENT_BYTES)];
-        let end = at + near.find('<')?;
-        let is_element = text[end..].starts_with("</") && !text[at..end].trim().is_empty();
+        let end = at + CLOSING.iter().filter_map(|closing| near.find(closing)).min()?;
+        let is_element = near[..end - at].find('<').is_none() && !text[at..end].trim().is_empty();
         return is_element.then_some(at..end);
     }
     // Its fields have names of their own. Before anything is measured: all that is turned down must be short, so that the
@@ -114,6 +120,15 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
         return None;
     }
     let is_strong = captures.name("strong").is_some();
+    let is_apart = captures.name("space").is_some();
+    let is_sql = is_strong && text[at..].starts_with('\'');
+    if is_apart && !is_sql && !is_option(text, captures.get_match().start()) {
+        return None;
+    }
+    if !is_strong && text[at..].starts_with(':') {
+        // What belongs to a type of that name.
+        return None;
+    }
     let (range, is_quoted) = match extent(text, at, "") {
         Extent::Quoted(range) => (range, true),
         Extent::Open => (at..unquoted_end(text, at), false),
@@ -122,10 +137,8 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     if is_placeholder(value) || is_path(value) {
         return None;
     }
-    if captures.name("space").is_some() {
-        let is_sql = is_strong && text[at..].starts_with('\'');
-        let is_option = is_option(text, captures.get_match().start());
-        return (is_sql || is_option && !is_prose(value)).then_some(range);
+    if is_apart {
+        return (is_sql || !is_prose(value)).then_some(range);
     }
     if captures.name("long").is_some() {
         return is_long(value).then_some(range);
@@ -134,8 +147,7 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     if !is_strong && (value.len() < MIN_WEAK_BYTES || is_number && value.len() <= SMALL_NUMBER_BYTES) {
         return None;
     }
-    if !is_strong && !is_quoted && (is_constant(value) || value.starts_with(':')) {
-        // A constant, or what belongs to a type of that name.
+    if !is_strong && !is_quoted && is_constant(value) {
         return None;
     }
     let separator = captures.name("sep").map_or("", |separator| separator.as_str());
@@ -160,7 +172,7 @@ pub fn extent(text: &str, at: usize, before: &str) -> Extent {
             let depth = rest.len() - rest.trim_start_matches('\\').len();
             match rest[depth..].chars().next().filter(|c| is_quote(*c)) {
                 Some(_) => (at + depth + 1, &rest[..depth + 1]),
-                None => return Extent::Open,
+                None => return written_out(text, at).map_or(Extent::Open, Extent::Quoted),
             }
         }
     };
@@ -168,6 +180,19 @@ pub fn extent(text: &str, at: usize, before: &str) -> Extent {
     // All quotes are ASCII.
     let quote = opening.as_bytes()[depth];
     Extent::Quoted(start..start + quoted_len(&text.as_bytes()[start..], quote, depth))
+}
+
+/// Within quotes that are written out. Those within the value have more backslashes.
+fn written_out(text: &str, at: usize) -> Option<Range<usize>> {
+    let rest = &text[at..];
+    let bare = rest.trim_start_matches('\\');
+    let depth = (rest.len() - bare.len()).saturating_sub(1);
+    let quote = *WRITTEN_OUT.iter().find(|quote| rest[depth..].starts_with(**quote))?;
+    let start = at + depth + quote.len();
+    let line = &text[start..start + text[start..].find('\n').unwrap_or(text.len() - start)];
+    let closes = |end: &usize| line[..*end].bytes().rev().take_while(|byte| *byte == b'\\').count() <= depth;
+    let end = line.match_indices(quote).map(|(end, _)| end).find(closes).unwrap_or(line.len());
+    Some(start..start + line[..end].trim_end_matches('\\').len())
 }
 
 /// The length of a value up to the quote that closes it, or the end of the line. At `depth` backslashes before the opening
@@ -206,6 +231,7 @@ pub fn unquoted_end(text: &str, at: usize) -> usize {
             ')' | ']' | '}' | '>' => ends_field(behind) && !rest[..offset].contains(opening(c)),
             '<' => behind.starts_with('/'),
             '%' => behind.starts_with("26") || behind.starts_with("22"),
+            '\\' => ["u0022", "u0026", "u0027", "u003c", "u003C"].iter().any(|written| behind.starts_with(written)),
             _ => false,
         };
         if ends {
@@ -247,6 +273,9 @@ fn begins_field(behind: &str) -> bool {
 
 /// What stands for a secret that is not there.
 pub fn is_placeholder(value: &str) -> bool {
+    if value.len() > MAX_SPARED_BYTES {
+        return false;
+    }
     let word = value.split("\\n").next().unwrap_or(value);
     let lower = word.trim_matches(['<', '>', '[', ']', '(', ')', '*']).to_ascii_lowercase();
     let is_short = value.len() <= PLACEHOLDER_BYTES;
@@ -264,6 +293,9 @@ pub fn is_placeholder(value: &str) -> bool {
 
 /// A file, which most programs name where the secret is in one: at least two lower-case parts, or a drive.
 fn is_path(value: &str) -> bool {
+    if value.len() > MAX_SPARED_BYTES {
+        return false;
+    }
     let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '/' | '.' | '_' | '-');
     let is_unix = value.starts_with('/') && value.matches('/').count() >= 2 && value.chars().all(in_path);
     let bytes = value.as_bytes();

@@ -23,10 +23,10 @@ pub struct Kind {
 /// What is shown instead, the literals, the regex, and what of its match is the secret.
 type Row = (&'static str, &'static [&'static str], &'static str, Take);
 
-/// Before a token: the begin of a word, also behind a line break or tab that was written out.
+/// Before a token: the begin of a word, also behind a line break, tab or mark that was written out.
 macro_rules! token {
     ($regex:literal) => {
-        concat!(r"(?:^|[^A-Za-z0-9]|\\[nrt])(?P<secret>", $regex, ")")
+        concat!(r"(?:^|[^A-Za-z0-9]|\\[nrt]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})(?P<secret>", $regex, ")")
     };
 }
 
@@ -37,7 +37,7 @@ const BUILT_IN: &[Row] = &[
     ("[redacted:private-key]", &["LS0tLS1CRUdJTi"], r"LS0tLS1CRUdJTi[A-Za-z0-9+/=_-]+", private_key::encoded),
     ("[redacted:jwt]", &["eyJ"], token!(r"eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*[A-Za-z0-9_-])*"), secret),
     ("[redacted:aws-key]", &["AKIA", "ASIA", "ABIA", "ACCA"],
-        token!(r#"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{12,20}(?:[:\s,;|/"'\\]{1,4}[A-Za-z0-9/+=]{40})?"#), secret),
+        token!(r#"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{12,}(?:[:\s,;|/"'\\]{1,4}[A-Za-z0-9/+=]{40})?"#), secret),
     ("[redacted:gcp-key]", &["AIza"], token!(r"AIza[A-Za-z0-9_-]{30,}"), secret),
     ("[redacted:gcp-token]", &["ya29.", "GOCSPX-"], token!(r"(?:ya29\.|GOCSPX-)[A-Za-z0-9._-]{20,}"), secret),
     ("[redacted:azure-secret]", &["Q~"], r"(?P<secret>[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{20,})", secret),

@@ -58,6 +58,12 @@ impl<'t> Marked<'t> {
         false
     }
 
+    /// Has the text stand for all of the marked part, and for all about it.
+    pub fn withhold(&mut self, with: &'static str) {
+        self.text = Cow::Borrowed(with);
+        self.mark = 0..with.len();
+    }
+
     /// At most `bytes` of the marked part, cut on a character and not within a marker of what was redacted.
     pub fn into_marked(self, bytes: usize) -> Cow<'t, str> {
         let Range { start, mut end } = self.mark;

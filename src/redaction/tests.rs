@@ -78,6 +78,15 @@ fn values_are_known_by_their_names() {
         "run --password § --user x",
         "run --token=§",
         r#"["--api-token","§"]"#,
+        "DB_PASSWORD_1=§",
+        "password2=§, x",
+        "SECRET_KEY_BASE: §",
+        r"{\u0022password\u0022:\u0022§\u0022,\u0022a\u0022:1}",
+        r#"{"log":"{\\u0022token\\u0022: \\u0022§\\u0022}"}"#,
+        r"\u003cpassword\u003e§\u003c/password\u003e",
+        r"?a=1\u0026pwd=§\u0026b=2",
+        "%22password%22%3A%22§%22%2C",
+        "&quot;password&quot;: &quot;§&quot;, &quot;",
         "CREATE USER x IDENTIFIED BY '§'",
         "ALTER ROLE x WITH PASSWORD '§';",
         "<password>§</password>",
@@ -102,6 +111,76 @@ fn values_are_known_by_their_names() {
             assert_eq!(redact(&text.replace('§', secret)), expected, "{text} {secret}");
         }
     }
+}
+
+/// JSON that spares HTML, as .NET and Go write it, and what is encoded for a URL.
+#[test]
+fn secrets_are_found_behind_marks_that_are_written_out() {
+    let around = [
+        r"x\u0026sig=§\u0026y",
+        r"\u0022Bearer §\u0022,",
+        r"{\u0022Authorization\u0022:\u0022Bearer §\u0022}",
+        "%26sig%3D§%26",
+        r"\u0022https://u:§@host:80\u0022",
+    ];
+    around.iter().for_each(|text| check(text, &letters(30), "[redacted]"));
+    let aws = format!("AK{}", "IAQ3EGRZ7WX5YT2NBV");
+    ["a%3D§%26", r"\u0022§\u0022"].iter().for_each(|text| check(text, &aws, "[redacted:aws-key]"));
+    let urls = r"{\u0022url\u0022:\u0022http://host:80\u0022,\u0022user\u0022:\u0022a@b.c\u0022}";
+    assert_eq!(redact(urls), urls);
+}
+
+/// However far its begin is from the part that was captured.
+#[test]
+fn a_part_of_a_long_secret_is_one() {
+    let redactor = Redactor::standard();
+    let key = format!("{}\n", letters(64)).repeat(150);
+    let long = [
+        format!("a ey{}.{} end", "JhbGciOiJIUzI1NiJ9", letters(60_000)),
+        format!("a -----BEGIN PRIV{}ATE KEY-----\n{key}", ""),
+        format!("a password={} end", letters(60_000)),
+        format!("a password=\"{}\" end", format!("{} ", letters(20)).repeat(450)),
+    ];
+    for text in &long {
+        for at in [100, 4_000, 5_000, 9_000, 40_000, 59_000].into_iter().filter(|at| at + 200 < text.len()) {
+            let shown = redactor.part(text, &text[at..at + 100]);
+            assert!(shown.trim().starts_with("[redacted") && shown.len() < 30, "{at}: {shown}");
+        }
+    }
+    let text = format!("{} code 5", "word ".repeat(20_000));
+    assert_eq!(redactor.part(&text, &text[text.len() - 6..]), "code 5");
+}
+
+/// Every name is a reason to look for the end of its value; what was looked at for one must not be looked at for the next.
+#[test]
+fn what_is_no_secret_takes_no_longer_for_being_repeated() {
+    let redactor = Redactor::standard();
+    let time = |text: String| {
+        let best = |_| {
+            let start = std::time::Instant::now();
+            std::hint::black_box(redactor.redact(&text));
+            start.elapsed()
+        };
+        (0..3).map(best).min().expect("there were some")
+    };
+    for unit in
+        ["secret,", "sig,", ",pwd", "/a/token,", "pwd%3DC:\\", "secret=:", "token=/a/", "Authorization:a1;", "://a:"]
+    {
+        let [short, long] = [8 << 10, 128 << 10].map(|bytes: usize| time(unit.repeat(bytes / unit.len())));
+        // Sixteen times as long; 256 times as much work if it were not linear.
+        assert!(long < short * 100, "{unit}: {short:?} {long:?}");
+    }
+}
+
+#[test]
+fn what_comes_to_no_rest_is_not_shown() {
+    let text = "AKIA".repeat(2_000);
+    assert_eq!(redact(&text), "[redacted:aws-key]");
+    // A pattern that finds its own mark, and something new each time.
+    let pattern = Pattern::new(r"\][a-z]").unwrap();
+    let redactor = Redactor::new(&Redaction { patterns: vec![pattern], ..Redaction::default() });
+    assert_eq!(redactor.redact(&format!("]{}", "a".repeat(30))), REDACTED);
+    assert_eq!(redactor.redact("]ab"), "[redacted[redacted]");
 }
 
 #[test]

@@ -22,7 +22,11 @@ pub fn password(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
         return is_token.then(|| user.range());
     }
     let rest = &text[colon.end()..text.floor_char_boundary(colon.end() + PASSWORD_BYTES)];
+    if !rest.as_bytes().contains(&b'@') {
+        return None;
+    }
     let rest = &rest[..rest.find(super::is_gap).unwrap_or(rest.len())];
+    let rest = &rest[..rest.find(r"\u0022").unwrap_or(rest.len())];
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let is_port = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count() == text.len();
     let end = match authority.rfind('@') {
