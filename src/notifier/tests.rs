@@ -203,6 +203,111 @@ fn a_wider_incident_that_is_silenced_ends_nothing_and_is_told_later() {
     assert_eq!(told(&mut notifier, &policy, &reminder(node(130))), [""; 0]);
 }
 
+fn only(format: Format) -> Policy {
+    Policy { outputs: vec![output("o", format)], ..policy(Vec::new(), "") }
+}
+
+fn workload(seconds: i64) -> Alert {
+    alert(Suspect::Workload("shop/web".into()), seconds)
+}
+
+/// What PagerDuty is asked to do, and under which key.
+fn events(notices: &[Notice]) -> Vec<(String, String)> {
+    let event = |notice: &Notice| {
+        let value: serde_json::Value = serde_json::from_slice(&notice.message.value).unwrap();
+        let text = |key: &str| value[key].as_str().unwrap().to_owned();
+        (text("event_action"), text("dedup_key"))
+    };
+    notices.iter().map(event).collect()
+}
+
+#[test]
+fn no_two_open_incidents_go_by_one_name() {
+    let policy = only(Format::PagerDuty);
+    let mut notifier = Notifier::default();
+    notifier.take(&news(&[workload(5)]), &policy);
+    let superseded = Alert { superseded_by: Some("c/node/n1".to_owned()), ..ended(workload(10)) };
+    notifier.take(&news(&[superseded, node(10)]), &policy);
+    // The node's goes on under the workload's name; now the workload breaks by itself.
+    let again = events(&notifier.take(&news(&[workload(600)]), &policy).notices);
+    assert_eq!(again, [("trigger".to_owned(), "c/workload/shop/web#600000".to_owned())]);
+    let update = events(&notifier.take(&news(&[workload(700)]), &policy).notices);
+    assert_eq!(update, again);
+    let end = events(&notifier.take(&news(&[ended(workload(900))]), &policy).notices);
+    assert_eq!(end, [("resolve".to_owned(), again[0].1.clone())]);
+    let end = events(&notifier.take(&news(&[ended(node(950))]), &policy).notices);
+    assert_eq!(end, [("resolve".to_owned(), "c/workload/shop/web".to_owned())]);
+}
+
+#[test]
+fn news_that_a_silence_held_back_is_told_after_it() {
+    let policy = only(Format::PagerDuty);
+    let silenced = policy_with(&policy, "silences: [{matchers: [node=n1], until: 1970-01-01T00:01:40Z}]");
+    let mut notifier = Notifier::default();
+    let warning = |seconds| Alert { severity: Severity::Warning, verdict: Verdict::Suspected, ..node(seconds) };
+    assert_eq!(notifier.take(&news(&[warning(5)]), &policy).notices.len(), 1);
+    let held = notifier.take(&news(&[node(90)]), &silenced);
+    assert_eq!((held.notices.len(), held.silenced), (0, 1));
+    let after = events(&notifier.take(&reminder(node(150)), &silenced).notices);
+    assert_eq!(after.last().unwrap(), &("trigger".to_owned(), "c/node/n1#high".to_owned()));
+    assert_eq!(told(&mut notifier, &silenced, &reminder(node(210))), [""; 0], "told");
+}
+
+#[test]
+fn a_silence_neither_ends_an_alert_in_alertmanager_nor_counts_reminders() {
+    let policy = only(Format::Alertmanager);
+    let mut notifier = Notifier::default();
+    notifier.take(&news(&[node(5)]), &policy);
+    let silenced = policy_with(&policy, "silences: [{matchers: [node=n1], until: 2030-01-01T00:00:00Z}]");
+    let goes_on = notifier.take(&reminder(node(65)), &silenced);
+    assert_eq!((goes_on.notices.len(), goes_on.silenced), (1, 0));
+    let other = |seconds| alert(Suspect::Node("n2".into()), seconds);
+    let silenced = policy_with(&policy, "silences: [{matchers: [scope=node], until: 2030-01-01T00:00:00Z}]");
+    let counts: u64 = std::iter::once(news(&[other(70)]))
+        .chain((2..50).map(|minute| reminder(other(minute * 60))))
+        .map(|outcome| notifier.take(&outcome, &silenced).silenced)
+        .sum();
+    assert_eq!(counts, 1);
+}
+
+/// Somebody answers a page with a silence, and the instance that takes over knows only the reports.
+#[test]
+fn what_is_rebuilt_under_a_newer_silence_is_told_the_end() {
+    let policy = only(Format::PagerDuty);
+    let silenced = policy_with(&policy, "silences: [{matchers: [node=n1], until: 1970-01-01T00:10:00Z}]");
+    let mut notifier = Notifier::default();
+    notifier.rebuild(&news(&[node(5)]), &silenced);
+    let mut still_open = notifier.clone();
+    let end = events(&notifier.take(&news(&[ended(node(90))]), &silenced).notices);
+    assert_eq!(end, [("resolve".to_owned(), "c/node/n1".to_owned())]);
+    // Perhaps it had been silent from the beginning: then nobody knows of it yet.
+    assert_eq!(told(&mut still_open, &silenced, &reminder(node(65))), [""; 0]);
+    assert_eq!(told(&mut still_open, &silenced, &reminder(node(660))), ["o c/node/n1#660"]);
+}
+
+#[test]
+fn an_output_that_is_renamed_is_told_of_the_end() {
+    let before = only(Format::PagerDuty);
+    let mut after = before.clone();
+    after.outputs[0].name = "pages".into();
+    let mut notifier = Notifier::default();
+    notifier.take(&news(&[node(5)]), &before);
+    assert_eq!(notifier.take(&news(&[ended(node(900))]), &after).notices.len(), 1);
+}
+
+#[test]
+fn a_silence_of_the_suspect_holds_however_many_pods_fail() {
+    let evidence = Evidence { failing_pods: 150, ..Evidence::default() };
+    let many = Alert { evidence, ..workload(5) };
+    for matcher in ["workload=shop/web", "namespace=shop"] {
+        let text = format!("silences: [{{matchers: ['{matcher}'], until: 2030-01-01T00:00:00Z}}]");
+        let silences = Silences::parse("s", &text, &["o".into()]).unwrap();
+        assert!(silences.hold_back(&many, "o", at(10)), "{matcher}");
+        let wider = Alert { suspect: Suspect::Cluster, ..many.clone() };
+        assert!(!silences.hold_back(&wider, "o", at(10)), "{matcher}");
+    }
+}
+
 /// What happens to incidents over time: key, and what.
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -223,16 +328,21 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn incident(key: u8, seconds: i64) -> Alert {
-    alert(Suspect::Node(format!("n{key}").into()), seconds)
+    let severity = if seconds % 3 == 0 { Severity::Warning } else { Severity::Critical };
+    Alert { severity, ..alert(Suspect::Node(format!("n{key}").into()), seconds) }
 }
 
-/// Firing messages and ends that each output saw, by incident, in order.
+/// Firing messages and ends that each output saw, by the name that it knows the incident by, in order.
 type Seen = BTreeMap<(usize, String), Vec<Status>>;
 
 fn note(seen: &mut Seen, notices: Notices) {
     for Notice { output, message, .. } in notices.notices {
-        let alert: Alert = serde_json::from_slice(&message.value).unwrap();
-        seen.entry((output, alert.dedup_key)).or_default().push(alert.status);
+        let value: serde_json::Value = serde_json::from_slice(&message.value).unwrap();
+        let status = match value["event_action"].as_str().or(value["status"].as_str()) {
+            Some("trigger" | "firing") => Status::Firing,
+            _ => Status::Resolved,
+        };
+        seen.entry((output, value["dedup_key"].as_str().unwrap().to_owned())).or_default().push(status);
     }
 }
 
@@ -250,7 +360,8 @@ proptest! {
         };
         let text: String = silenced.iter().map(silence).collect();
         let routes = vec![route(&["node=~\"n[01]\""], &["pages"], true), route(&[], &["all"], false)];
-        let policy = policy(routes, &format!("silences:\n{}", if text.is_empty() { "  []\n" } else { &text }));
+        let mut policy = policy(routes, &format!("silences:\n{}", if text.is_empty() { "  []\n" } else { &text }));
+        policy.outputs[1].writer.format = Format::PagerDuty;
         let (mut notifier, mut seen, mut open) = (Notifier::default(), Seen::new(), BTreeSet::new());
         let mut now = 0;
         for event in events {

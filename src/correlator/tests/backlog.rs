@@ -89,3 +89,25 @@ fn the_end_of_what_was_told_is_told_however_late() {
     late.run(300);
     assert_eq!(late.cluster.told(), [(FIRING, Node, "n2", Confirmed), (RESOLVED, Node, "n2", Confirmed)]);
 }
+
+#[test]
+fn a_fault_that_widens_in_the_backlog_is_not_said_to_be_over() {
+    let mut late = Late::settled();
+    late.behind = 0;
+    late.fail("api", "n2");
+    late.run(100);
+    late.fail("api", "n2");
+    late.run(250);
+    assert_eq!(late.cluster.told(), [(FIRING, PodScope, "shop/api-n2", Confirmed)]);
+    // faultline was down for two hours, and reads on.
+    late.behind = 7200;
+    for workload in ["agent", "web", "api"] {
+        late.fail(workload, "n2");
+    }
+    late.run(30);
+    assert_eq!(
+        late.cluster.told()[1..],
+        [(RESOLVED, PodScope, "shop/api-n2", Confirmed), (FIRING, Node, "n2", Confirmed)]
+    );
+    assert_eq!(late.cluster.alerts[1].superseded_by.as_deref(), Some("prod/node/n2"));
+}

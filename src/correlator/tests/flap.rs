@@ -101,3 +101,91 @@ fn a_wider_suspicion_that_becomes_sure_ends_what_is_narrower() {
     assert_eq!(told[1..], [(RESOLVED, Node, "n2", Confirmed), (FIRING, Scope::Cluster, "", Confirmed)]);
     assert_eq!(cluster.alerts[1].superseded_by.as_deref(), Some("prod/cluster"));
 }
+
+#[test]
+fn what_was_over_ends_though_its_node_falls_silent() {
+    for times in [None, Some(3)] {
+        let mut cluster = Cluster::settled();
+        cluster.correlator.options.alerts.flap_times = times;
+        for _ in 0..3 {
+            cluster.fail_entrypoint("api", "n2");
+            cluster.fail_entrypoint("agent", "n2");
+            // Others on the node go on, and the two are not heard of any more.
+            cluster.run(700);
+        }
+        cluster.running.retain(|_, (_, node)| node != "n2");
+        cluster.run(3600);
+        assert!(cluster.correlator.incidents.is_empty(), "{times:?}: {:?}", cluster.told());
+    }
+}
+
+/// An id is of one message: a receiver drops what it knows.
+#[test]
+fn what_begins_as_a_wider_suspicion_becomes_sure_is_not_told() {
+    let mut cluster = Cluster::settled();
+    for node in ["n1", "n2", "n3"] {
+        cluster.start("batch", node);
+    }
+    cluster.run(120);
+    let best = localizer::Ranked {
+        suspect: Suspect::Cluster,
+        probability: 0.6,
+        evidence: crate::alert::Evidence::default(),
+        guarded: false,
+        same_pods: Vec::new(),
+    };
+    let suspicion = Incident::open("prod", &best, &[], at(cluster.now), at(cluster.now));
+    cluster.correlator.incidents.insert(suspicion.dedup_key.clone(), suspicion);
+    // Two faults in one slide: a workload's that is found first, and what the suspicion is about.
+    let mut report = cluster.report(|_| {});
+    let second = at(cluster.now);
+    let mut fails = |workload: &str, node: &str, rule: &str| {
+        report.pods.push(Cluster::pod(&format!("{workload}-{node}"), workload, node));
+        let pod = Some(report.pods.len() as u32 - 1);
+        cluster.offset += 1;
+        report.matches.push(Match { pod, offset: cluster.offset, ..matched(second, rule, &[]) });
+    };
+    for node in ["n1", "n2", "n3"] {
+        fails("batch", node, "panicked");
+    }
+    for node in ["n1", "n2", "n3", "n4"] {
+        for workload in ["api", "agent", "web"] {
+            fails(workload, node, "entrypoint-failed");
+        }
+    }
+    cluster.offset += 1;
+    report.partitions[0].next = cluster.offset;
+    cluster.running.clear();
+    cluster.apply(&report);
+    cluster.now += 1;
+    cluster.run(40);
+    assert_eq!(cluster.told(), [(FIRING, Scope::Cluster, "", Confirmed)]);
+}
+
+#[test]
+fn a_severity_that_becomes_urgent_is_told_at_once() {
+    use crate::signature::Severity;
+    let mut cluster = Cluster::settled();
+    cluster.fail_entrypoint("api", "n2");
+    cluster.fail_entrypoint("agent", "n2");
+    cluster.run(10);
+    let start = cluster.alerts[0].updated_at;
+    let minute = |minutes: u64| start.saturating_add(Duration::from_secs(minutes * 60));
+    let mut incident = cluster.correlator.incidents.remove("prod/node/n2").unwrap();
+    // Told twice that it has grown: the next such word would wait for long.
+    let tell = |incident: &mut Incident, severity, at| {
+        incident.severity = severity;
+        incident.mark_told(at);
+    };
+    for (before, after, wait) in [
+        (Severity::Warning, Severity::Critical, 0),
+        (Severity::Info, Severity::Warning, 5),
+        (Severity::Error, Severity::Critical, 5),
+    ] {
+        tell(&mut incident, before, minute(6));
+        tell(&mut incident, before, minute(30));
+        incident.severity = after;
+        let has_news = |minutes: &u64| incident.has_news(minute(*minutes), Duration::from_secs(4 * 3600));
+        assert_eq!((30..).find(has_news), Some(30 + wait), "{before:?} to {after:?}");
+    }
+}
