@@ -313,6 +313,11 @@ impl Courier {
         self.settlement.take()
     }
 
+    /// The same, told or not: nobody says whether a commit arrived.
+    pub fn all_commits(&self) -> Vec<(Partition, i64)> {
+        self.settlement.all()
+    }
+
     /// Whether the place still belongs to us and is not settled.
     pub fn is_open(&self, place: &Place) -> bool {
         self.settlement.is_open(place)

@@ -199,7 +199,11 @@ impl Notifier {
     /// Another name for an incident whose own one a wider incident goes on under.
     fn fresh_thread(&self, alert: &Alert, output: &Output) -> Option<Thread> {
         let is_used = |told: &BTreeMap<Arc<str>, Told>| {
-            told.get(&output.topic).is_some_and(|told| told.thread.key == alert.dedup_key)
+            // Itself, or what it would become.
+            let is_near = |key: &str| {
+                key.strip_prefix(&*alert.dedup_key).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+            };
+            told.get(&output.topic).is_some_and(|told| is_near(&told.thread.key))
         };
         let clashes = output.writer.format == Format::PagerDuty && self.told.values().any(is_used);
         clashes.then(|| Thread {

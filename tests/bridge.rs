@@ -593,3 +593,16 @@ fn bad_usage_is_said() {
         assert!(code == Some(2) && told.contains(expected) && !told.contains("s3cret"), "{arguments:?}: {told}");
     }
 }
+
+/// The group's offset lies past the end: the topic was made anew, or restored.
+#[test]
+fn a_topic_that_ends_before_the_committed_offset_is_read_from_its_start() {
+    let (_mock, brokers) = mock();
+    support::commit(&brokers, "bridge", "alerts", 0, 500);
+    let receiver = Receiver::start(Reply::accepted(), []);
+    let running = Running::start(config(&brokers, Target::PagerDuty, &receiver.url("/")));
+    produce(&brokers, "alerts", (0..3).map(|number| event(&format!("k{number}"), number, "trigger")));
+    receiver.wait_for(3);
+    settled(&brokers, 3);
+    running.stop().unwrap();
+}

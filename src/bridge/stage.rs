@@ -190,7 +190,10 @@ impl<'s> Stage<'s> {
                 self.shared.metrics.retried.inc();
                 self.blocked(why, wait);
             }
-            (Verdict::Retry { why, .. } | Verdict::Refused { why }, Outcome::Refused { places, given_up }) => {
+            (
+                Verdict::Retry { why, .. } | Verdict::Refused { why } | Verdict::Pause { why },
+                Outcome::Refused { places, given_up },
+            ) => {
                 let word = if given_up { "undeliverable" } else { "refused" };
                 let reason = Reason { word, detail: why, status };
                 places.iter().for_each(|place| self.dead_letter(place, &reason));
@@ -252,9 +255,17 @@ impl<'s> Stage<'s> {
             let (committed, ends) = (self.committed(partitions)?, self.ends(partitions));
             for partition in partitions {
                 let committed = committed.iter().find(|(of, _)| of == partition).map(|(_, next)| *next);
-                let from = committed.map(|next| (next - self.shared.config.history).max(0));
                 let end = ends.get(partition).copied().unwrap_or(i64::MAX);
-                let standing = Standing { committed, end, from_start: from.is_none_or(|from| from == 0) };
+                let committed = committed.filter(|next| {
+                    let is_there = *next <= end;
+                    if !is_there {
+                        warn!("{partition} ends at {end}, before the committed offset {next}: it was made anew, and is read from its start");
+                    }
+                    is_there
+                });
+                let from = committed.map(|next| (next - self.shared.config.history).max(0));
+                // Retention may have taken what came first.
+                let standing = Standing { committed, end, from_start: committed.is_none() };
                 self.courier.assign(partition.clone(), standing);
                 starts.push((partition.clone(), from.map_or(Start::Beginning, Start::At)));
                 self.partitions.push(partition.clone());
@@ -297,7 +308,7 @@ impl<'s> Stage<'s> {
 
     fn on_revoked(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.settle_letters(Duration::ZERO);
-        let commits = self.courier.commits();
+        let commits = self.courier.all_commits();
         if !self.consumer.lost() {
             self.commit_and_wait(&commits);
         }
@@ -360,7 +371,7 @@ impl<'s> Stage<'s> {
         while self.letters.are_waiting() && !left().is_zero() {
             self.settle_letters(left().min(POLL));
         }
-        let commits = self.courier.commits();
+        let commits = self.courier.all_commits();
         self.commit_and_wait(&commits);
         if self.courier.waiting() > 0 {
             info!("{} alerts wait still, and will be read again", self.courier.waiting());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use tracing::warn;
 
 use super::commands::settings;
 use super::service_config::{connection, topic};
@@ -95,7 +96,8 @@ fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Co
     let authorities = arguments.ca_file.as_ref().or(bridge.ca_file.as_ref());
     let instance = format!("faultline-bridge-{}", std::process::id());
     let alerts = arguments.topic.clone().or(topic_for(to, &settings.outputs));
-    let alerts = alerts.ok_or_else(|| anyhow!("which topic? Give --topic"))?;
+    let alerts = alerts.ok_or_else(|| anyhow!("no output has a format that {} takes: give --topic", to.name()))?;
+    check_secrets(to, &url, settings)?;
     let group = arguments.group.clone();
     Ok(Config {
         connection: connection(settings, &instance),
@@ -123,10 +125,26 @@ fn config(arguments: &BridgeArguments, settings: &Settings) -> anyhow::Result<Co
     })
 }
 
+/// What is missing shows before the first alert does.
+fn check_secrets(to: Target, url: &str, settings: &Settings) -> anyhow::Result<()> {
+    let bridge = &settings.bridge;
+    if to == Target::PagerDuty && bridge.routing_key.value.is_none() {
+        warn!("bridge.routing_key is not set: events that hold none will be refused");
+    }
+    if to == Target::Slack && url.ends_with("chat.postMessage") && bridge.token.value.is_none() {
+        return Err(anyhow!("chat.postMessage wants a token: set FAULTLINE_BRIDGE__TOKEN or bridge.token_file"));
+    }
+    if to == Target::Alertmanager && url.contains('?') {
+        return Err(anyhow!("the URL of an Alertmanager has no query: /api/v2/alerts is added to it"));
+    }
+    Ok(())
+}
+
 /// The output that is meant for the receiver, else the first that any receiver can be served from.
 fn topic_for(to: Target, outputs: &[Output]) -> Option<String> {
     let of = |format: Format| outputs.iter().find(|output| output.format == format);
-    let output = of(format_of(to)).or_else(|| of(Format::Faultline)).or(outputs.first());
+    let any = outputs.first().filter(|_| to == Target::Webhook);
+    let output = of(format_of(to)).or_else(|| of(Format::Faultline)).or(any);
     output.map(|output| output.topic.clone())
 }
 
@@ -199,6 +217,14 @@ mod tests {
         assert_eq!(topic("bridge --to pagerduty"), "a");
         assert_eq!(topic("bridge --to slack --url https://h"), "b");
         assert_eq!(topic("bridge --to alertmanager --url http://h"), "c");
+        for (line, text, message) in [
+            ("bridge --to slack --url https://slack.com/api/chat.postMessage", "", "chat.postMessage wants a token"),
+            ("bridge --to alertmanager --url http://h/?a=b", "", "the URL of an Alertmanager has no query"),
+            ("bridge --to pagerduty", "outputs: [{topic: b, format: slack}]", "no output has a format that pagerduty"),
+        ] {
+            let error = configured(line, text).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
         let error = configured("bridge --to webhook", "").unwrap_err();
         assert!(error.to_string().starts_with("where to?"), "{error}");
     }

@@ -164,6 +164,12 @@ impl Courier {
             }
             Verdict::Retry { after, reached, .. } => self.retry(items, *after, *reached, now),
             Verdict::Pause { .. } => {
+                // Others are taken: it is no wrong key of ours.
+                if let [item] = &items[..]
+                    && self.is_hopeless(item, now.elapsed)
+                {
+                    return self.refuse(&items, true);
+                }
                 items.iter().for_each(|item| self.back_in_line(item, false, now.elapsed));
                 Outcome::Paused(self.pace.failed(now.elapsed, None, &mut self.rng))
             }
@@ -207,8 +213,11 @@ impl Courier {
     }
 
     fn back_in_line(&mut self, item: &Item, may_be_known: bool, now: Duration) {
+        let known = self.told.thread(&item.key).map(|thread| thread.key.clone());
         if let Some(entry) = self.lines.head_at(&item.key, &item.place) {
             entry.in_flight = false;
+            let after = item.knows.open().and_then(|open| open.thread).map(|thread| thread.key);
+            entry.splits |= may_be_known && !item.last && known.is_some() && known != after;
             entry.last_failed = Some(now);
             entry.uncertain |= may_be_known;
             if may_be_known {

@@ -38,6 +38,8 @@ pub struct Entry {
     pub uncertain: bool,
     /// What receivers know if they do.
     pub perhaps: Option<Open>,
+    /// It goes in several requests, and under which name the receiver knows the incident is in doubt until all arrived.
+    pub splits: bool,
     /// Of several requests, those that are done.
     pub sent: usize,
     /// Was in a request with others that was refused.
@@ -107,14 +109,17 @@ impl Line {
         self.not_before <= now && self.head().is_some_and(|head| !head.in_flight)
     }
 
-    fn ends_with(&self, phase: Phase) -> bool {
-        self.entries.back().is_some_and(|entry| !entry.in_flight && entry.parcel.phase == phase)
+    fn ends_like(&self, parcel: &Parcel) -> bool {
+        let is_like = |entry: &Entry| entry.parcel.phase == parcel.phase && entry.parcel.name == parcel.name;
+        self.entries.back().is_some_and(|entry| !entry.in_flight && is_like(entry))
     }
 
     /// Whether the newest waiting one need not be delivered, given what comes now; and whether that neither need be.
-    fn coalesces(&self, phase: Phase, by: Circumstances) -> (bool, bool) {
-        let Some(newest) = self.entries.back().filter(|entry| !entry.in_flight) else { return (false, false) };
-        match (newest.parcel.phase, phase) {
+    fn coalesces(&self, parcel: &Parcel, by: Circumstances) -> (bool, bool) {
+        let may_go = |entry: &&Entry| !entry.in_flight && !entry.splits && entry.parcel.name == parcel.name;
+        let newest = self.entries.back().filter(may_go);
+        let Some(newest) = newest else { return (false, false) };
+        match (newest.parcel.phase, parcel.phase) {
             (Phase::Unknown, _) | (_, Phase::Unknown) => (false, false),
             (before, after) if before == after || by.takes_states => (true, false),
             (Phase::Firing, _) => {
@@ -131,7 +136,7 @@ impl Line {
 impl Lines {
     pub fn arrive(&mut self, parcel: Parcel, by: Circumstances) -> Arrival {
         let line = self.lines.entry(parcel.key.clone()).or_default();
-        let (replaces, cancels) = line.coalesces(parcel.phase, by);
+        let (replaces, cancels) = line.coalesces(&parcel, by);
         let mut replaced = if replaces { line.entries.pop_back() } else { None };
         let mut settled = Vec::new();
         let mut gone = |entry: &Entry| {
@@ -141,7 +146,7 @@ impl Lines {
         };
         replaced.iter().for_each(&mut gone);
         // What stands before a replaced one may say the same as what comes now.
-        while let Some(newer) = replaced.take_if(|_| !cancels && line.ends_with(parcel.phase))
+        while let Some(newer) = replaced.take_if(|_| !cancels && line.ends_like(&parcel))
             && let Some(older) = line.entries.pop_back()
         {
             gone(&older);
@@ -165,6 +170,7 @@ impl Lines {
             last_failed: None,
             to_blame: Duration::ZERO,
             perhaps: None,
+            splits: false,
             sent: 0,
             alone: false,
         });

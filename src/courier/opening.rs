@@ -11,6 +11,8 @@ pub struct Parcel {
     pub place: Place,
     /// Those of one key are delivered in order.
     pub key: String,
+    /// What the receiver calls its incident, where it says so itself: one key may be that of several.
+    pub name: Option<String>,
     /// A repeated alert has the same.
     pub id: Option<String>,
     pub phase: Phase,
@@ -85,11 +87,11 @@ pub fn open(target: Target, place: Place, record: &Record<'_>, additions: Additi
         recognise(target, json, additions)?
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let key = record.key.filter(|key| !key.is_empty()).map(text).or(own_key);
+    let key = record.key.filter(|key| !key.is_empty()).map(text).or(own_key.clone());
     // Without any key nothing needs to be in order.
     let key = key.unwrap_or_else(|| format!("{}@{}", place.partition, place.offset));
     let id = record.alert_id.map(str::to_owned).or(own_id);
-    Ok(Parcel { place, key, id, phase, content, bytes: value.len() })
+    Ok(Parcel { place, key, name: own_key, id, phase, content, bytes: value.len() })
 }
 
 type Recognised = (Content, Phase, Option<String>, Option<String>);

@@ -72,6 +72,12 @@ impl Settlement {
         }
     }
 
+    /// All that may be committed, told or not.
+    pub fn all(&self) -> Vec<(Partition, i64)> {
+        let known = self.partitions.iter().filter(|(_, progress)| progress.done() > NOWHERE);
+        known.map(|(partition, progress)| (partition.clone(), progress.done())).collect()
+    }
+
     /// What is new to commit.
     pub fn take(&mut self) -> Vec<(Partition, i64)> {
         let new = self.partitions.iter_mut().filter(|(_, progress)| progress.done() > progress.told);

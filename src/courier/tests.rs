@@ -4,6 +4,7 @@ use super::opening::{Additions, Body, Record, open};
 use super::*;
 use crate::format::Format;
 
+mod doubts;
 mod handover;
 mod model;
 
@@ -43,6 +44,7 @@ fn parcel(offset: i64, key: &str, phase: Phase) -> Parcel {
     Parcel {
         place: place(offset),
         key: key.to_owned(),
+        name: None,
         id: Some(format!("{key}#{offset}")),
         phase,
         bytes: bytes.len(),

@@ -6,13 +6,17 @@ use super::*;
 use crate::alert::{SCHEMA, Status};
 
 fn alert(offset: i64, key: &str, status: Status, superseded_by: Option<&str>) -> Parcel {
+    graded(offset, key, status, superseded_by, "critical")
+}
+
+pub(super) fn graded(offset: i64, key: &str, status: Status, superseded_by: Option<&str>, severity: &str) -> Parcel {
     let now = at(0).wall.to_string();
     let alert = json!({
         "schema": SCHEMA,
         "id": format!("{key}#{offset}"),
         "dedup_key": key,
         "status": status,
-        "severity": "critical",
+        "severity": severity,
         "cluster": "c",
         "scope": "node",
         "suspect": {"node": key},
