@@ -1,8 +1,10 @@
 //! `faultline bridge` between librdkafka's mock cluster and a server that plays the receivers' documented answers.
 
+#[path = "bridge/process.rs"]
+mod process;
 mod support;
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver as Channel};
 use std::thread::JoinHandle;
@@ -12,6 +14,7 @@ use faultline::bridge::{self, Config, HEADER_STATUS, Metrics, PostOptions};
 use faultline::courier::{Backoff, Options, Target};
 use faultline::format::{Format, Writer};
 use faultline::service::{Shutdown, dead_letter};
+use process::Process;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Value, json};
@@ -474,35 +477,6 @@ fn faultlines_own_alerts_page_once_for_a_fault_that_turns_out_wider() {
     let expected = ["trigger", "trigger", "resolve"].map(|action| (json!(action), name.clone()));
     assert_eq!(got, expected);
     assert!(receiver.requests().iter().all(|request| request.json()["routing_key"] == KEY));
-}
-
-/// The program itself, killed on drop.
-struct Process(Child);
-
-impl Process {
-    fn start(to: &str, brokers: &str, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_faultline"));
-        command
-            .args(["--color", "never", "bridge", "--to", to, "--group", "bridge"])
-            .current_dir(std::env::temp_dir())
-            .env("FAULTLINE_BRIDGE__BACKOFF_MIN", "10ms")
-            .env("FAULTLINE_BRIDGE__BACKOFF_MAX", "20ms")
-            .env("FAULTLINE_KAFKA__BROKERS", brokers)
-            .env("FAULTLINE_KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000")
-            .env("FAULTLINE_KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500")
-            .env("FAULTLINE_HTTP__LISTEN", "off")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Process(more(&mut command).spawn().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
