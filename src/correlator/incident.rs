@@ -120,8 +120,7 @@ impl Incident {
         let is_urgent = self.severity >= Severity::Error && told.severity < Severity::Error;
         self.verdict != told.verdict
             || is_urgent
-            || self.severity > told.severity && silence >= GROWTH_PAUSE
-            || doubled && silence >= told.pause
+            || (self.severity > told.severity || doubled) && silence >= told.pause
             || silence >= renotify
     }
 
@@ -134,7 +133,7 @@ impl Incident {
         let told = self.told;
         let is_first = told.failing == 0;
         self.reminded = now;
-        let has_grown = self.verdict == told.verdict && self.severity == told.severity && !is_first;
+        let has_grown = self.verdict == told.verdict && !is_first;
         self.told = Told {
             at: now,
             failing: self.members.len(),
