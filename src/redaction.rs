@@ -22,6 +22,7 @@ mod header;
 mod keyed;
 mod kinds;
 mod marked;
+mod plain;
 mod private_key;
 mod url;
 

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use regex::Captures;
 
+use super::plain;
+
 pub const LITERALS: &[&str] =
     &["pass", "pwd", "secret", "token", "key", "sig", "credential", "identified", "_auth", "\"auth"];
 
@@ -148,6 +150,9 @@ pub fn value(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
         return None;
     }
     if !is_strong && !is_quoted && is_constant(value) {
+        return None;
+    }
+    if !is_strong && (plain::is_public(&text[..captures.get_match().start()]) || plain::is_plain(value)) {
         return None;
     }
     let separator = captures.name("sep").map_or("", |separator| separator.as_str());
